@@ -1,0 +1,281 @@
+import { blockRows } from './blocks.js';
+import type { Chunk } from './chunk.js';
+import { headSeries, headTimeHigh, headTimeLow, headWidth } from './row-heads.js';
+import { orderSeries } from './scan-series.js';
+import { stateLastRow, stateRows, stateWidth } from './series-index.js';
+import { compareLanes, lanesOfTime } from './time-lanes.js';
+
+/** What to read of a chunk. */
+export interface RowRequest {
+  readonly chunk: Chunk;
+  /** Rows of the chunk at the time of the call. */
+  readonly rowCount: number;
+  /** Numbers of the series, ascending. */
+  readonly series: Int32Array;
+  /** Inclusive bounds of time; null for none. */
+  readonly minTimeNs: bigint | null;
+  readonly maxTimeNs: bigint | null;
+  /** Awaited after every few milliseconds of work. */
+  readonly giveWay: () => Promise<void>;
+}
+
+/** The rows that a scan reads, series by series, ascending by time and precedence within a series. */
+export interface SeriesRows {
+  /** The series that have rows, in order of their tag values. */
+  readonly series: Int32Array;
+  readonly rows: Int32Array;
+  /** The rows of series[k] are rows[starts[k], starts[k + 1]). */
+  readonly starts: Int32Array;
+}
+
+/** The same, and which series have rows of equal times, which are one point. */
+export interface SortedRows extends SeriesRows {
+  /** By place of the series: 1 where some of its rows have the same time. */
+  readonly repeats: Uint8Array;
+}
+
+/** One row read by way of the row before it costs about as much as so many read one after the other. */
+const linkCost = 8;
+/** More rows than this are not followed in one go: it would take more than a few milliseconds. */
+const linkedMax = 65_536;
+
+/** Blocks read, and rows of disordered series sorted, before other work may go first: a few milliseconds each. */
+const blocksAtOnce = 16;
+const sortedAtOnce = 32_768;
+
+const minInt64 = -(2n ** 63n);
+const maxInt64 = 2n ** 63n - 1n;
+
+interface LaneBounds {
+  readonly minLow: number;
+  readonly minHigh: number;
+  readonly maxLow: number;
+  readonly maxHigh: number;
+}
+
+/**
+ * Finds the rows of the series among those that the chunk has at the time of the call. A few rows are followed from
+ * one to the next of their series; for many the chunk is read once through and sorted by counting.
+ */
+export async function collectRows(request: RowRequest): Promise<SortedRows> {
+  const { chunk, rowCount, giveWay } = request;
+  const { state } = chunk.series;
+  let linked = 0;
+  for (const each of request.series) linked += state[each * stateWidth + stateRows]!;
+  const found =
+    linked <= linkedMax && linked * linkCost < rowCount
+      ? await followLinks(request, linked)
+      : await sortByCounting(request);
+  const repeats = new Uint8Array(found.series.length);
+  let sorted = 0;
+  for (let place = 0; place < found.series.length; place++) {
+    if (chunk.series.disordered[found.series[place]!] === 0) continue;
+    const end = found.starts[place + 1]!;
+    if (sortRows(chunk, found.rows, found.starts[place]!, end)) repeats[place] = 1;
+    sorted += end - found.starts[place]!;
+    if (sorted < sortedAtOnce) continue;
+    sorted = 0;
+    await giveWay();
+  }
+  return { ...found, repeats };
+}
+
+function laneBounds({ minTimeNs, maxTimeNs }: RowRequest): LaneBounds {
+  const min = lanesOfTime(minTimeNs ?? minInt64);
+  const max = lanesOfTime(maxTimeNs ?? maxInt64);
+  return { minLow: min.low, minHigh: min.high, maxLow: max.low, maxHigh: max.high };
+}
+
+async function followLinks(request: RowRequest, rowsMax: number): Promise<SeriesRows> {
+  const { heads, series: index } = request.chunk;
+  const { state, disordered } = index;
+  const bounds = laneBounds(request);
+  const rows = new Int32Array(rowsMax);
+  // By series, in the order of the request: where its rows end.
+  const ends = new Map<number, { readonly from: number; readonly to: number }>();
+  let count = 0;
+  for (const each of request.series) {
+    const from = count;
+    const ordered = disordered[each] === 0;
+    for (let row = state[each * stateWidth + stateLastRow]!; row >= 0; row = heads.previous(row)) {
+      const low = heads.timeLow(row);
+      const high = heads.timeHigh(row);
+      if (compareLanes(low, high, bounds.minLow, bounds.minHigh) < 0) {
+        if (ordered) break;
+        continue;
+      }
+      if (compareLanes(low, high, bounds.maxLow, bounds.maxHigh) <= 0) rows[count++] = row;
+    }
+    rows.subarray(from, count).reverse();
+    if (count > from) ends.set(each, { from, to: count });
+  }
+  const series = await orderSeries(index, Int32Array.from(ends.keys()), request.giveWay);
+  const ordered = new Int32Array(count);
+  const starts = new Int32Array(series.length + 1);
+  series.forEach((each, place) => {
+    const { from, to } = ends.get(each)!;
+    ordered.set(rows.subarray(from, to), starts[place]!);
+    starts[place + 1] = starts[place]! + to - from;
+  });
+  return { series, rows: ordered, starts };
+}
+
+/** A block that has rows within the bounds. */
+interface BlockPart {
+  readonly heads: Int32Array;
+  readonly firstRow: number;
+  readonly rows: number;
+  /** Null when all its rows are within. */
+  readonly bounds: LaneBounds | null;
+}
+
+async function sortByCounting(request: RowRequest): Promise<SeriesRows> {
+  const { chunk, giveWay } = request;
+  const blocks = blocksWithin(request);
+  const counts = await countBySeries(request, blocks);
+  const series = await orderSeries(
+    chunk.series,
+    request.series.filter((each) => counts[each]! > 0),
+    giveWay,
+  );
+  const starts = new Int32Array(series.length + 1);
+  // By series: where its next row goes, or -1 for one that is not read.
+  const cursors = new Int32Array(counts.length).fill(-1);
+  series.forEach((each, place) => {
+    cursors[each] = starts[place]!;
+    starts[place + 1] = starts[place]! + counts[each]!;
+  });
+  const rows = new Int32Array(starts[series.length]!);
+  await visitBlocks(blocks, giveWay, (block) =>
+    placeRows(block.heads, block.rows, block.firstRow, block.bounds, cursors, rows),
+  );
+  return { series, rows, starts };
+}
+
+/** By number of series: its rows within the bounds. What is counted of series that are not read does not matter. */
+async function countBySeries(request: RowRequest, blocks: readonly BlockPart[]): Promise<Int32Array> {
+  const { chunk, minTimeNs, maxTimeNs, giveWay } = request;
+  const counts = new Int32Array(chunk.series.count);
+  if (minTimeNs !== null || maxTimeNs !== null) {
+    await visitBlocks(blocks, giveWay, (block) => countRows(block.heads, block.rows, block.bounds, counts));
+    return counts;
+  }
+  const { state } = chunk.series;
+  for (let each = 0; each < counts.length; each++) counts[each] = state[each * stateWidth + stateRows]!;
+  return counts;
+}
+
+function blocksWithin(request: RowRequest): BlockPart[] {
+  const { chunk, rowCount, minTimeNs, maxTimeNs } = request;
+  const lanes = laneBounds(request);
+  return chunk.heads.blocks.flatMap(({ heads, minNs, maxNs }, number) => {
+    if ((minTimeNs !== null && maxNs < minTimeNs) || (maxTimeNs !== null && minNs > maxTimeNs)) return [];
+    const within = (minTimeNs === null || minNs >= minTimeNs) && (maxTimeNs === null || maxNs <= maxTimeNs);
+    const firstRow = number * blockRows;
+    const rows = Math.min(blockRows, rowCount - firstRow);
+    return [{ heads, firstRow, rows, bounds: within ? null : lanes }];
+  });
+}
+
+async function visitBlocks(
+  blocks: readonly BlockPart[],
+  giveWay: () => Promise<void>,
+  visit: (block: BlockPart) => void,
+): Promise<void> {
+  for (let at = 0; at < blocks.length; at++) {
+    visit(blocks[at]!);
+    if (at % blocksAtOnce === blocksAtOnce - 1) await giveWay();
+  }
+}
+
+/** Hot loop: counts the rows by series. */
+function countRows(heads: Int32Array, rowCount: number, bounds: LaneBounds | null, counts: Int32Array): void {
+  for (let at = 0; at < rowCount * headWidth; at += headWidth) {
+    if (bounds !== null && !isWithin(heads[at + headTimeLow]!, heads[at + headTimeHigh]!, bounds)) continue;
+    const series = heads[at + headSeries]!;
+    counts[series] = counts[series]! + 1;
+  }
+}
+
+/** Hot loop: writes the rows where the cursors of their series are. */
+function placeRows(
+  heads: Int32Array,
+  rowCount: number,
+  firstRow: number,
+  bounds: LaneBounds | null,
+  cursors: Int32Array,
+  rows: Int32Array,
+): void {
+  for (let row = 0, at = 0; row < rowCount; row++, at += headWidth) {
+    const series = heads[at + headSeries]!;
+    const cursor = cursors[series]!;
+    if (cursor < 0) continue;
+    if (bounds !== null && !isWithin(heads[at + headTimeLow]!, heads[at + headTimeHigh]!, bounds)) continue;
+    rows[cursor] = firstRow + row;
+    cursors[series] = cursor + 1;
+  }
+}
+
+function isWithin(low: number, high: number, bounds: LaneBounds): boolean {
+  return (
+    compareLanes(low, high, bounds.minLow, bounds.minHigh) >= 0 &&
+    compareLanes(low, high, bounds.maxLow, bounds.maxHigh) <= 0
+  );
+}
+
+/**
+ * Sorts the rows [from, to) of one series, which come in order of arrival, by time and then by precedence; tells whether
+ * some have the same time. Batches that came out of order make runs, so what is in order already is not moved.
+ */
+function sortRows(chunk: Chunk, rows: Int32Array, from: number, to: number): boolean {
+  const times = new Int32Array((to - from) * 2);
+  const order = new Int32Array(to - from);
+  for (let at = 0; at < order.length; at++) {
+    order[at] = at;
+    times[at * 2] = chunk.heads.timeLow(rows[from + at]!);
+    times[at * 2 + 1] = chunk.heads.timeHigh(rows[from + at]!);
+  }
+  const segment = rows.slice(from, to);
+  // Arrival is precedence while batches came in its order, and the sort is stable.
+  const byArrival = chunk.log.ascending;
+  mergeSort(order, 0, order.length, new Int32Array(order.length), (left, right) => {
+    const byTime = compareTimes(times, left, right);
+    if (byTime !== 0 || byArrival) return byTime;
+    return chunk.comparePrecedence(segment[left]!, segment[right]!);
+  });
+  let repeats = false;
+  for (let at = 0; at < order.length; at++) {
+    rows[from + at] = segment[order[at]!]!;
+    if (at > 0 && compareTimes(times, order[at - 1]!, order[at]!) === 0) repeats = true;
+  }
+  return repeats;
+}
+
+function compareTimes(times: Int32Array, left: number, right: number): number {
+  return compareLanes(times[left * 2]!, times[left * 2 + 1]!, times[right * 2]!, times[right * 2 + 1]!);
+}
+
+/** Stable; linear where the values are in order, and by runs of them where they are nearly so. */
+function mergeSort(
+  values: Int32Array,
+  from: number,
+  to: number,
+  spare: Int32Array,
+  compare: (left: number, right: number) => number,
+): void {
+  let sorted = from + 1;
+  while (sorted < to && compare(values[sorted - 1]!, values[sorted]!) <= 0) sorted += 1;
+  if (sorted >= to) return;
+  const middle = Math.max((from + to) >>> 1, Math.min(sorted, to - 1));
+  if (sorted < middle) mergeSort(values, from, middle, spare, compare);
+  mergeSort(values, middle, to, spare, compare);
+  if (compare(values[middle - 1]!, values[middle]!) <= 0) return;
+  spare.set(values.subarray(from, middle), from);
+  let left = from;
+  let right = middle;
+  let out = from;
+  while (left < middle && right < to) {
+    values[out++] = compare(spare[left]!, values[right]!) <= 0 ? spare[left++]! : values[right++]!;
+  }
+  while (left < middle) values[out++] = spare[left++]!;
+}
