@@ -1,0 +1,118 @@
+import { Worker } from 'node:worker_threads';
+import { ChannelClient } from '../../core/std/channel.js';
+import { errorMessage, VarveError } from '../../core/std/errors.js';
+import type { Logger } from '../../core/std/logger.js';
+import { workerUrl } from '../../core/std/worker-url.js';
+import { engineChannel, readHead } from './engine-channel.js';
+import type { EngineOptions } from './engine-settings.js';
+import type {
+  EngineAnswer,
+  EvaluateRequest,
+  ExecuteRequest,
+  ParsedSql,
+  QueryEngine,
+} from './query-engine.js';
+
+interface RunningWorker {
+  readonly worker: Worker;
+  readonly client: ChannelClient;
+}
+
+/**
+ * The engine in a worker thread of its own. If the thread ends, the queries on it fail with `unavailable` and the next
+ * one starts a new thread: the engine holds no state that a query needs later.
+ */
+export class WorkerEngine implements QueryEngine {
+  readonly #options: EngineOptions;
+  readonly #logger: Logger;
+  #running: Promise<RunningWorker> | undefined;
+  #closed = false;
+
+  constructor(options: EngineOptions, logger: Logger) {
+    this.#options = options;
+    this.#logger = logger;
+  }
+
+  /** Starts the thread now, so that the first query does not wait for it. */
+  async start(): Promise<void> {
+    await this.#client();
+  }
+
+  async parse(sql: string, signal?: AbortSignal): Promise<ParsedSql> {
+    return (await this.#client()).call<ParsedSql>('parse', sql, signal);
+  }
+
+  async tableNames(sql: string, signal?: AbortSignal): Promise<readonly string[]> {
+    return (await this.#client()).call<readonly string[]>('tableNames', sql, signal);
+  }
+
+  async print(ast: string, signal?: AbortSignal): Promise<string> {
+    return (await this.#client()).call<string>('print', ast, signal);
+  }
+
+  async evaluate(request: EvaluateRequest, signal?: AbortSignal): Promise<readonly (bigint | null)[]> {
+    return (await this.#client()).call<readonly (bigint | null)[]>('evaluate', request, signal);
+  }
+
+  async execute(request: ExecuteRequest, signal?: AbortSignal): Promise<EngineAnswer> {
+    // Hot rows are moved, not copied: each piece owns its buffer, and the caller is done with it.
+    const moved = request.hotScans.flatMap((scan) =>
+      scan.streams.flat().map((piece) => piece.buffer as ArrayBuffer),
+    );
+    const pieces = (await this.#client()).stream('execute', request, signal, moved);
+    const first = await pieces.next();
+    if (first.done === true) throw new VarveError('internal', 'query: the engine gave no head of an answer');
+    const { columns, body } = readHead(first.value);
+    return { columns, body: preceded(body, pieces) };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const running = await this.#running?.catch(() => undefined);
+    running?.client.close('the engine was closed');
+    await running?.worker.terminate();
+  }
+
+  async #client(): Promise<ChannelClient> {
+    if (this.#closed) throw new VarveError('unavailable', 'query: the engine was closed');
+    this.#running ??= this.#spawn();
+    return (await this.#running).client;
+  }
+
+  #spawn(): Promise<RunningWorker> {
+    const worker = new Worker(workerUrl(import.meta.url, './engine-worker.js'), {
+      workerData: this.#options,
+    });
+    const client = new ChannelClient(worker, engineChannel);
+    const running = new Promise<RunningWorker>((resolve, reject) => {
+      worker.once('message', () => resolve({ worker, client }));
+      worker.on('error', (error) => {
+        this.#logger.error({ error: errorMessage(error) }, 'the query engine failed');
+        reject(new VarveError('unavailable', `query: the engine could not start: ${errorMessage(error)}`));
+      });
+      worker.once('exit', (code) => {
+        // A later worker may stand here already.
+        if (this.#running === running) this.#running = undefined;
+        client.close(`the engine ended with code ${code}`);
+        reject(
+          new VarveError('unavailable', `query: the engine ended with code ${code} before it was ready`),
+        );
+      });
+    });
+    return running;
+  }
+}
+
+/** A piece that has been taken already, then the rest; leaving it leaves the source. */
+function preceded(piece: Uint8Array, rest: AsyncGenerator<Uint8Array>): AsyncIterable<Uint8Array> {
+  let isTaken = piece.length === 0;
+  const iterator: AsyncIterator<Uint8Array> = {
+    next: async () => {
+      if (isTaken) return rest.next();
+      isTaken = true;
+      return { done: false, value: piece };
+    },
+    return: () => rest.return(undefined),
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
+}
