@@ -104,8 +104,8 @@ export class QueryService {
     const { clock, metrics } = this.#options;
     const startedMs = clock.monotonicMs();
     const seconds = (): number => (clock.monotonicMs() - startedMs) / 1000;
-    const limit = this.#startLimit(caller);
     const stages = new StageTimes(clock);
+    const limit = this.#startLimit(caller, stages);
     const finish = (outcome: QueryOutcome): void => {
       limit.stop();
       metrics.querySeconds(seconds(), outcome);
@@ -117,11 +117,8 @@ export class QueryService {
         finish('not-modified');
         return answer;
       }
-      const body = finishing(answer.body, (outcome) => {
-        stages.end('answer');
-        finish(outcome);
-      });
-      return { ...answer, body };
+      stages.enter('answer');
+      return { ...answer, body: finishing(answer.body, finish) };
     } catch (error) {
       finish('failed');
       throw error;
@@ -141,7 +138,10 @@ export class QueryService {
   }
 
   /** A signal that fires when the caller goes away or the time is over. */
-  #startLimit(caller: AbortSignal | undefined): { readonly signal: AbortSignal; readonly stop: () => void } {
+  #startLimit(
+    caller: AbortSignal | undefined,
+    stages: StageTimes,
+  ): { readonly signal: AbortSignal; readonly stop: () => void } {
     const { clock, limits } = this.#options;
     const abort = new AbortController();
     const onCaller = (): void => abort.abort(new VarveError('cancelled', 'query: the caller went away'));
@@ -151,7 +151,10 @@ export class QueryService {
     clock.sleep(limits.timeMs, timer.signal).then(
       () =>
         abort.abort(
-          new VarveError('timeout', `query: not done after ${limits.timeMs} ms, which is the limit`),
+          new VarveError(
+            'timeout',
+            `query: not done after ${limits.timeMs} ms, which is the limit; it was at its stage "${stages.current}"`,
+          ),
         ),
       () => {},
     );
@@ -164,26 +167,25 @@ export class QueryService {
 
   async #answer(request: QueryRequest, stages: StageTimes, signal: AbortSignal): Promise<QueryAnswer> {
     const prepared = await this.#preparer.prepare(request.sql, signal);
-    stages.end('parse');
     checkParameters(prepared, request.parameters);
     let releaseSlot: (() => void) | undefined;
     try {
       if (prepared.facts.readsConflicts) {
         // They are looked for while it is planned, which is work like no other plan's.
+        stages.enter('wait');
         releaseSlot = await this.#slots.take(signal);
-        stages.end('wait');
       }
       for (let attempt = 1; ; attempt++) {
         const nowMicros = BigInt(Math.trunc(this.#options.clock.nowMs())) * 1000n;
+        stages.enter('plan');
         const plan = await this.#planner.plan({ ...request, prepared, nowMicros }, signal);
-        stages.end('plan');
         const facts = answerFacts(plan, prepared, request);
         if (facts.etag !== null && matchesTag(request.ifNoneMatch, facts.etag)) {
           releaseSlot?.();
           return { kind: 'not-modified', facts };
         }
+        stages.enter('wait');
         releaseSlot ??= await this.#slots.take(signal);
-        stages.end('wait');
         const body = await this.#execute({ plan, prepared, request, nowMicros, stages, signal, attempt });
         if (body !== 'dropped') return { kind: 'answer', facts, body: finishing(body, releaseSlot) };
       }
@@ -196,16 +198,16 @@ export class QueryService {
   /** Fetches what the plan names and starts the engine; `dropped` when what is in flux must be planned anew. */
   async #execute(planned: PlannedQuery): Promise<AsyncIterable<Uint8Array> | 'dropped'> {
     const { plan, stages, signal } = planned;
+    stages.enter('hot');
     const hotScans = await this.#readHot(planned);
-    stages.end('hot');
     if (hotScans === 'dropped') return 'dropped';
     this.#warnOfMissing(plan);
     const wanted = plan.tables.flatMap((table) => plannedFiles(table.plan));
+    stages.enter('files');
     const files = await pinFiles(this.#options.files, wanted, signal);
-    stages.end('files');
+    stages.enter('execute');
     try {
       const answer = await this.#run(planned, hotScans, files);
-      stages.end('execute');
       return finishing(answer.body, () => files.release());
     } catch (error) {
       files.release();

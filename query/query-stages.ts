@@ -9,26 +9,38 @@ export const queryStages = ['parse', 'plan', 'wait', 'hot', 'files', 'execute', 
 /** One of them. */
 export type QueryStage = (typeof queryStages)[number];
 
-/** How long the stages of one query took. */
+/** Where one query is, and how long its stages took. It begins with the first. */
 export class StageTimes {
   readonly #clock: Clock;
   readonly #millis = new Map<QueryStage, number>();
-  #lastMs: number;
+  #current: QueryStage = 'parse';
+  #enteredMs: number;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#lastMs = clock.monotonicMs();
+    this.#enteredMs = clock.monotonicMs();
   }
 
-  /** Ends a stage: all the time since the last one ended is its. */
-  end(stage: QueryStage): void {
-    const nowMs = this.#clock.monotonicMs();
-    this.#millis.set(stage, (this.#millis.get(stage) ?? 0) + nowMs - this.#lastMs);
-    this.#lastMs = nowMs;
+  /** The stage that the query is in. */
+  get current(): QueryStage {
+    return this.#current;
   }
 
-  /** Milliseconds of the stages that the query came to. */
+  /** Ends the current stage and begins another. */
+  enter(stage: QueryStage): void {
+    this.#add();
+    this.#current = stage;
+  }
+
+  /** Milliseconds of the stages that the query came to, with the current one up to now. */
   millis(): Readonly<Partial<Record<QueryStage, number>>> {
+    this.#add();
     return Object.fromEntries(this.#millis);
+  }
+
+  #add(): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#millis.set(this.#current, (this.#millis.get(this.#current) ?? 0) + nowMs - this.#enteredMs);
+    this.#enteredMs = nowMs;
   }
 }

@@ -44,7 +44,9 @@ describe('a query', () => {
     for (let round = 0; round < 3; round++) {
       const answer = await ask(hasty, endless);
       expect(answer.status).toBe(504);
-      expect(answer.body).toEqual({ error: 'query: not done after 300 ms, which is the limit' });
+      expect(answer.body).toEqual({
+        error: 'query: not done after 300 ms, which is the limit; it was at its stage "execute"',
+      });
     }
     // With the first query still running there would be no end to this.
     await expect.poll(async () => (await ask(hasty, 'SELECT v FROM cpu')).text).toBe('[{"v":1}]');
