@@ -7,8 +7,9 @@ import { LmdbMetaStore } from '../../core/adapters/meta-store-lmdb.js';
 import { SystemRandom } from '../../core/adapters/random-system.js';
 import type { ShardGroup } from '../../core/catalog/types.js';
 import { errorMessage } from '../../core/std/errors.js';
+import { countWrites } from './count-writes.js';
 import type { FaultCluster } from './fault-cluster.js';
-import type { FoundWrite, Ledger } from './ledger.js';
+import type { Ledger } from './ledger.js';
 import { database } from './load.js';
 
 /** What the end of a run found. */
@@ -46,7 +47,7 @@ export async function checkConvergence(
   let settledRows = 0;
   for (const tier of ['all', 'settled'] as const) {
     try {
-      const found = await foundWrites(cluster, ledger, tier);
+      const found = await countWrites(cluster, ledger, tier, onStep);
       settledRows = found.reduce((sum, { rows }) => sum + rows, 0);
       problems.push(...ledger.compare(found).map((problem) => `${tier}: ${problem}`));
     } catch (error) {
@@ -111,40 +112,6 @@ async function settle(cluster: FaultCluster): Promise<string[]> {
     if (error instanceof ApiError && error.status >= 500) return [error.message];
     throw error;
   }
-}
-
-/** Writes of one writer that one query counts: those of all writers at once would take more memory than a querier has. */
-const writesAQuery = 20_000;
-
-async function foundWrites(
-  cluster: FaultCluster,
-  ledger: Ledger,
-  tier: 'all' | 'settled',
-): Promise<FoundWrite[]> {
-  const querier = cluster.callers.find((name) => name.startsWith('query')) ?? 'query';
-  const ask = async (q: string): Promise<readonly CountRow[]> =>
-    (await cluster.process(querier).client.json('/api/v3/query_sql', {
-      query: { db: database, q, tier },
-    })) as readonly CountRow[];
-  const found: FoundWrite[] = [];
-  for (const [writer, last] of ledger.lastSequences()) {
-    for (let first = 0; first <= last; first += writesAQuery) {
-      const rows = await ask(`SELECT seq, count(*)::INT AS n, count(DISTINCT i)::INT AS d FROM load
-        WHERE writer = 'w${writer}' AND seq >= ${first} AND seq < ${first + writesAQuery} GROUP BY seq`);
-      found.push(...rows.map(({ seq, n, d }) => ({ writer, sequence: seq, rows: n, distinct: d })));
-    }
-  }
-  const [total] = await ask('SELECT 0 AS seq, count(*)::INT AS n, 0 AS d FROM load');
-  const rest = (total?.n ?? 0) - found.reduce((sum, { rows }) => sum + rows, 0);
-  // Rows of no write that was sent; the ledger names them as such.
-  if (rest !== 0) found.push({ writer: -1, sequence: 0, rows: rest, distinct: rest });
-  return found;
-}
-
-interface CountRow {
-  readonly seq: number;
-  readonly n: number;
-  readonly d: number;
 }
 
 /** What the catalog names as in flux. */

@@ -22,6 +22,7 @@ export function describeRun(report: FaultRunReport): string {
     '',
     `After healing: all ready after ${final.readySeconds.toFixed(1)} s, owners' digests equal after ${final.convergedSeconds.toFixed(1)} s more, all settled after ${final.settledSeconds.toFixed(1)} s more.`,
     `Reads at quorum during the faults: ${report.reads.whole} whole, ${report.reads.unavailable} not answered.`,
+    ...memoryLine(report.memoryBytesMax),
     '',
     '| fault | times |',
     '|---|---:|',
@@ -42,4 +43,11 @@ export function describeRun(report: FaultRunReport): string {
     ...report.ended.map((text) => `- ${text.replaceAll('\n', ' ')}`),
   ];
   return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function memoryLine(bytesMax: Readonly<Record<string, number>>): string[] {
+  const peaks = Object.entries(bytesMax).map(([name, bytes]) => `${name} ${Math.round(bytes / 2 ** 20)} MiB`);
+  return peaks.length === 0
+    ? []
+    : [`Most memory held, counting at the end included: ${peaks.sort().join(', ')}.`];
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { HttpPeer } from '../../core/adapters/http-peer.js';
@@ -153,6 +153,16 @@ export class FaultCluster {
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error;
     }
+  }
+
+  /** The most memory that each running process has held, by name; only Linux tells. */
+  memoryBytesMax(): Record<string, number> {
+    if (process.platform !== 'linux') return {};
+    const peaks = [...this.#running].map(([name, { pid }]): [string, number] => {
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      return [name, Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0) * 1024];
+    });
+    return Object.fromEntries(peaks);
   }
 
   /** Ends all processes and removes what they kept. */

@@ -40,6 +40,8 @@ export interface FaultRunReport {
   /** Processes that ended by themselves, and how. */
   readonly ended: readonly string[];
   readonly final: FinalCheck;
+  /** The most memory that a process held in its last life, in bytes; empty where it cannot be told. */
+  readonly memoryBytesMax: Readonly<Record<string, number>>;
   /** Empty when everything held. */
   readonly problems: readonly string[];
 }
@@ -92,6 +94,7 @@ export async function runFaults(options: FaultRunOptions): Promise<FaultRunRepor
       reads: load.reads,
       ended,
       final,
+      memoryBytesMax: cluster.memoryBytesMax(),
       problems: [...load.problems, ...final.problems],
     };
   } finally {

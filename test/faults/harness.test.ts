@@ -128,6 +128,21 @@ describe('the ledger', () => {
     ]);
   });
 
+  it('cuts what was written into slices of time that each hold their writes whole', () => {
+    const ledger = new Ledger();
+    const add = (sequence: number, sentMs: number, age: SentWrite['age']) =>
+      ledger.add({ writer: 0, sequence, rows: 5, level: 'one', age, sentMs });
+    add(1, 90_001_999, 'now');
+    add(2, 90_002_000, 'now');
+    add(3, 90_003_000, 'old');
+    add(4, 90_001_000, 'late');
+    expect(ledger.slices(1000)).toEqual([
+      { writer: 0, fromMs: 1000, toMs: 2000 },
+      { writer: 0, fromMs: 90_001_000, toMs: 90_002_000 },
+      { writer: 0, fromMs: 90_002_000, toMs: 90_003_000 },
+    ]);
+  });
+
   it('lets be there, or not, what was refused or not answered', () => {
     const ledger = new Ledger();
     sent(ledger, 1, 'refused');

@@ -17,6 +17,21 @@ export interface SentWrite {
   end: WriteEnd | undefined;
 }
 
+/** Times [fromMs, toMs) in which a writer has points. */
+export interface TimeSlice {
+  readonly writer: number;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** How far from the time of sending the points of a write lie, in milliseconds. */
+const offsetMs: Readonly<Record<WriteAge, number>> = { now: 0, old: -1500, late: -90_000_000, ahead: 45_000 };
+
+/** Time of a write's first point; the others follow within the same millisecond. */
+export function firstPointMs({ sentMs, age }: Pick<SentWrite, 'sentMs' | 'age'>): number {
+  return sentMs + offsetMs[age];
+}
+
 /** What settled history, or an answer, holds of a write. */
 export interface FoundWrite {
   readonly writer: number;
@@ -47,13 +62,16 @@ export class Ledger {
     return found;
   }
 
-  /** The highest sequence of each writer. */
-  lastSequences(): ReadonlyMap<number, number> {
-    const last = new Map<number, number>();
-    for (const { writer, sequence } of this.#writes.values()) {
-      last.set(writer, Math.max(sequence, last.get(writer) ?? 0));
+  /** Slices of `lengthMs` in which writers have points, each write whole in one of them; by writer, then time. */
+  slices(lengthMs: number): TimeSlice[] {
+    const found = new Map<string, TimeSlice>();
+    for (const write of this.#writes.values()) {
+      const fromMs = Math.floor(firstPointMs(write) / lengthMs) * lengthMs;
+      found.set(`${write.writer} ${fromMs}`, { writer: write.writer, fromMs, toMs: fromMs + lengthMs });
     }
-    return last;
+    return [...found.values()].sort(
+      (left, right) => left.writer - right.writer || left.fromMs - right.fromMs,
+    );
   }
 
   /** How many writes ended how, by level. */

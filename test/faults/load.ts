@@ -3,7 +3,7 @@ import { ApiError } from '../../cli/client/api-client.js';
 import type { ConsistencyLevel } from '../../core/catalog/types.js';
 import type { Random } from '../../core/ports/random.js';
 import type { FaultCluster } from './fault-cluster.js';
-import type { Ledger, SentWrite, WriteAge } from './ledger.js';
+import { firstPointMs, type Ledger, type SentWrite, type WriteAge } from './ledger.js';
 
 export const database = 'faults';
 const levels: readonly ConsistencyLevel[] = ['any', 'one', 'quorum', 'all'];
@@ -146,6 +146,7 @@ function withoutNames(text: string): string {
   const rest = text
     .slice(4)
     .replace(/http:\S+/g, 'URL')
+    .replace(/(?<=\s)\/\S+/g, 'FILE')
     .replace(/127\.0\.0\.1:\d+/g, 'ADDRESS')
     .replace(/node-\d+/g, 'NODE')
     .replace(/\d{2,}/g, 'N');
@@ -153,10 +154,10 @@ function withoutNames(text: string): string {
 }
 
 /** Lines whose points only this write has: the writer is a tag, and times do not repeat within a writer. */
-function linesOf({ writer, sequence, rows, age, sentMs }: SentWrite): string {
-  const baseMs = { now: 0, old: -1500, late: -90_000_000, ahead: 45_000 }[age] + sentMs;
+function linesOf(write: SentWrite): string {
+  const { writer, sequence, rows } = write;
   // A writer sends one write at a time, so the place of its sequence among a thousand keeps equal times apart.
-  const baseNs = BigInt(baseMs) * 1_000_000n + BigInt(sequence % 1000) * 1000n;
+  const baseNs = BigInt(firstPointMs(write)) * 1_000_000n + BigInt(sequence % 1000) * 1000n;
   const lines: string[] = [];
   for (let i = 0; i < rows; i++) {
     lines.push(
