@@ -22,6 +22,6 @@ export interface CompactorCatalog {
     | 'replaceLost'
     | 'filled'
   >;
-  readonly nodes: Pick<NodeCatalog, 'list'>;
+  readonly nodes: Pick<NodeCatalog, 'list' | 'forget'>;
   readonly leases: Pick<LeaseCatalog, 'acquire' | 'renew' | 'release'>;
 }

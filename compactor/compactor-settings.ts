@@ -17,6 +17,8 @@ export interface CompactorSettings {
   readonly patienceMs: number;
   /** A node that gave no heartbeat for so long is not live. */
   readonly nodeSilenceMs: number;
+  /** An ephemeral node that is silent for so long and cannot be reached is declared lost without being asked for. */
+  readonly ephemeralSilenceMs: number;
   readonly commitWithinMs: number;
   readonly retryMsMax: number;
   readonly filePlan: FilePlanSettings;
@@ -34,6 +36,7 @@ export const defaultCompactorSettings: CompactorSettings = {
   releaseGraceMs: 60_000,
   patienceMs: 120_000,
   nodeSilenceMs: 15_000,
+  ephemeralSilenceMs: 60_000,
   commitWithinMs: 900_000,
   retryMsMax: 30_000,
   filePlan: defaultFilePlanSettings,

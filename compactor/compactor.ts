@@ -25,6 +25,7 @@ import { compactTable } from './merge/compact-table.js';
 import { type MergeHistory, Merger } from './merge/merger.js';
 import type { CompactorMetrics, CompactorStep } from './metrics.js';
 import { FilesInFlight } from './rows/files-in-flight.js';
+import { GoneNodes } from './seal/gone-nodes.js';
 import type { PeerLookup } from './seal/seal-group.js';
 import { Sealer, type SealRound } from './seal/sealer.js';
 import { settledStatus } from './status.js';
@@ -60,6 +61,7 @@ const idleTicks = 5;
 export class Compactor implements CompactorControl {
   readonly #options: CompactorOptions;
   readonly #lease: LeaseKeeper;
+  readonly #goneNodes: GoneNodes;
   readonly #sealer: Sealer;
   readonly #merger: Merger;
   readonly #expirer: Expirer;
@@ -77,6 +79,7 @@ export class Compactor implements CompactorControl {
     const tools = { ...options, ...settings, inFlight: new FilesInFlight() };
     this.#options = options;
     this.#lease = new LeaseKeeper({ ...options, ttlMs: settings.leaseTtlMs });
+    this.#goneNodes = new GoneNodes(tools);
     this.#sealer = new Sealer({ ...tools, files: tools });
     this.#merger = new Merger({ ...tools, settings: settings.merge });
     this.#expirer = new Expirer({ ...tools, settings: settings.expiry });
@@ -151,6 +154,7 @@ export class Compactor implements CompactorControl {
     const { catalog, settings, clock } = this.#options;
     const hold = this.#hold();
     if (hold === undefined) return settings.tickMs;
+    await this.#goneNodes.round(hold);
     let busy = false;
     for (const database of await catalog.databases.list(hold.signal)) {
       if (!this.#isMine(database.name)) continue;

@@ -27,6 +27,11 @@ export interface DrainOptions {
   readonly settleMs: number;
   /** How many groups in flux this node owns and has not released. */
   readonly ownedGroups: (signal: AbortSignal) => Promise<number>;
+  /**
+   * Once it owns nothing any more the node leaves after so long even with hints that nobody takes, because their owners
+   * are gone themselves. Without it there is no end to the wait.
+   */
+  readonly hintPatienceMs?: number;
   readonly hints: HintsToHandOver;
   /** The node takes no writes of clients from then on; resolves when those under way have ended. */
   readonly stopWrites: () => Promise<void>;
@@ -37,7 +42,13 @@ export interface DrainOptions {
 /** How far the drain is. */
 type DrainState =
   | { readonly kind: 'none' }
-  | { readonly kind: 'draining'; readonly sinceMs: number; readonly groups: number | null }
+  | {
+      readonly kind: 'draining';
+      readonly sinceMs: number;
+      readonly groups: number | null;
+      /** When it was first seen to own nothing any more. */
+      readonly freeMs: number | null;
+    }
   | { readonly kind: 'left' };
 
 /**
@@ -65,7 +76,7 @@ export class Drain {
   begin(): void {
     if (this.#state.kind !== 'none' || this.#stopping.signal.aborted) return;
     const { node, clock, logger } = this.#options;
-    this.#state = { kind: 'draining', sinceMs: clock.monotonicMs(), groups: null };
+    this.#state = { kind: 'draining', sinceMs: clock.monotonicMs(), groups: null, freeMs: null };
     logger.info(
       { node },
       'this node is drained: it owns no new groups and leaves when it holds nothing any more',
@@ -111,17 +122,30 @@ export class Drain {
     const groups = await ownedGroups(signal);
     if (groups !== this.#state.groups)
       logger.info({ node, groups }, 'groups that the drained node still owns');
-    this.#state = { ...this.#state, groups };
+    const freeMs = groups > 0 ? null : (this.#state.freeMs ?? clock.monotonicMs());
+    const state = { ...this.#state, groups, freeMs };
+    this.#state = state;
     await hints.handOver(signal);
-    if (groups > 0 || hints.count() > 0 || clock.monotonicMs() - this.#state.sinceMs < settleMs) return false;
+    if (groups > 0 || this.#waitsForHints(freeMs) || clock.monotonicMs() - state.sinceMs < settleMs)
+      return false;
     // Writes of clients make hints, so only what is left after the last of them tells.
     await stopWrites();
     await hints.handOver(signal);
-    if (hints.count() > 0 || (await ownedGroups(signal)) > 0) return false;
+    if (this.#waitsForHints(freeMs) || (await ownedGroups(signal)) > 0) return false;
     await noteLeft(signal);
     this.#state = { kind: 'left' };
-    logger.info({ node }, 'the drained node has left: everything it held is settled or with others');
+    if (hints.count() > 0)
+      logger.warn(
+        { node, hints: hints.count() },
+        'the drained node has left with hints that nobody took; a level other than "any" did not count on them',
+      );
+    else logger.info({ node }, 'the drained node has left: everything it held is settled or with others');
     this.#leave();
     return true;
+  }
+
+  #waitsForHints(freeMs: number | null): boolean {
+    const { clock, hints, hintPatienceMs = Number.POSITIVE_INFINITY } = this.#options;
+    return hints.count() > 0 && (freeMs === null || clock.monotonicMs() - freeMs < hintPatienceMs);
   }
 }

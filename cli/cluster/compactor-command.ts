@@ -16,6 +16,11 @@ export function compactorCommand(): Command {
       [
         ...compactionOptions(),
         durationFlag('--lease-ttl <duration>', 'how long others wait when this one is gone', '15s'),
+        durationFlag(
+          '--ephemeral-silence <duration>',
+          'an ephemeral node that is silent for this long and does not answer is declared lost',
+          '60s',
+        ),
       ],
     ],
   ])

@@ -20,6 +20,7 @@ import { type OpenParts, startWithParts } from './open-parts.js';
 /** The flags of `varve compactor`, parsed. */
 export interface CompactorProcessFlags extends ListenFlags, ClusterFlags, HistoryFlags, CompactionFlags {
   readonly leaseTtl: number;
+  readonly ephemeralSilence: number;
 }
 
 /** Puts a compactor together: the composition root of `varve compactor`. It keeps nothing on this machine. */
@@ -42,7 +43,11 @@ async function start(flags: CompactorProcessFlags, parts: OpenParts): Promise<Se
     // Unique to this start: whoever comes after a crash waits until the lease has run out.
     holder: `compactor@${hostname()}/${process.pid}/${startId}`,
     onFatal: (error) => ground.fatal(errorMessage(error)),
-    tuning: { ...compactorTuning(flags), leaseTtlMs: flags.leaseTtl },
+    tuning: {
+      ...compactorTuning(flags),
+      leaseTtlMs: flags.leaseTtl,
+      ephemeralSilenceMs: flags.ephemeralSilence,
+    },
   });
   parts.add(() => compactor.stop());
 

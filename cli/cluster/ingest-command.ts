@@ -5,6 +5,7 @@ import { armFailpointFromEnvironment } from '../serve/failpoints.js';
 import { databaseOptions, limitOptions, listenOptions, logOptions, withFlags } from '../serve/serve-flags.js';
 import { runUntilStopped } from '../serve/until-stopped.js';
 import { clusterOptions } from './cluster-flags.js';
+import { ephemeralOptions } from './ephemeral-flags.js';
 import { hintOptions } from './hint-flags.js';
 import type { IngestProcessFlags } from './ingest-process.js';
 
@@ -16,7 +17,11 @@ export function ingestCommand(): Command {
       [
         ...listenOptions('8086'),
         textFlag('--data-dir <path>', 'folder of the write-ahead log, of this node alone', './data'),
-        textFlag('--node-id <name>', 'name of this node; keep it with its data directory', 'node-1'),
+        textFlag(
+          '--node-id <name>',
+          'name of this node, kept with its data directory; ecs:task takes the id of the task of Amazon ECS',
+          'node-1',
+        ),
         ...logOptions(),
       ],
     ],
@@ -26,7 +31,10 @@ export function ingestCommand(): Command {
         ...clusterOptions(),
         textFlag('--peer-host <address>', 'address where other processes of the cluster call', '127.0.0.1'),
         countFlag('--peer-port <number>', 'port where they call; 0 picks a free one', '8087', 0, 65_535),
-        textFlag('--advertise <url>', 'where they reach it (default: peer host and port)'),
+        textFlag(
+          '--advertise <url>',
+          'where they reach it; ecs:task takes the address of the task (default: peer host and port)',
+        ),
         durationFlag('--heartbeat-interval <duration>', 'how often the node says that it lives', '3s'),
         durationFlag(
           '--node-silence-max <duration>',
@@ -45,6 +53,7 @@ export function ingestCommand(): Command {
         ),
       ],
     ],
+    ['Disk that goes with the process:', ephemeralOptions()],
     [
       'Settings of databases made by a first write:',
       [...databaseOptions(), countFlag('--replication <count>', 'owners a shard', '1', 1, replicationMax)],
@@ -68,7 +77,7 @@ Example, with \`varve compactor\` and \`varve query\` beside it:
       // Before anyone is told that it listens: who reads that may stop it at once.
       const left = running.left.then(() => {
         process.stdout.write(
-          `varve: node ${flags.nodeId} has left the cluster; nothing is kept here any more\n`,
+          `varve: node ${running.node} has left the cluster; nothing is kept here any more\n`,
         );
       });
       runUntilStopped(running, left);

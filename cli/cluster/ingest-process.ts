@@ -1,13 +1,16 @@
 import { replicationMax } from '../../core/catalog/database-settings.js';
 import { parseNodeId } from '../../core/catalog/node-catalog.js';
-import { countOwnedGroups } from '../../core/catalog/owned-groups.js';
+import { countGroupsThatNeed, countOwnedGroups } from '../../core/catalog/owned-groups.js';
 import { registerDatabaseRoutes } from '../../core/http/database-routes.js';
 import { registerHealthRoutes } from '../../core/http/health-routes.js';
 import { registerNodeRoutes } from '../../core/http/node-routes.js';
 import { createHttpServer } from '../../core/http/server.js';
+import type { NodeId } from '../../core/model/batch.js';
+import { VarveError } from '../../core/std/errors.js';
 import { Drain } from '../../ingest/drain.js';
 import { registerHintRoutes } from '../../ingest/http/hint-routes.js';
 import type { IngestNode } from '../../ingest/ingest-node.js';
+import { leaveForGood } from '../../ingest/leave.js';
 import { Membership } from '../../ingest/membership.js';
 import { Repairer } from '../../ingest/repair/repairer.js';
 import { takeDataDirectory } from '../serve/data-directory.js';
@@ -22,8 +25,11 @@ import { claimDirectory } from './claim-directory.js';
 import type { ClusterFlags } from './cluster-flags.js';
 import { readSecretFile } from './cluster-nodes.js';
 import { openClusterSide, type ReplicationFlags } from './cluster-side.js';
+import { ofEcsTask, readEcsTask } from './ecs-task.js';
+import type { EphemeralFlags } from './ephemeral-flags.js';
 import type { HintFlags } from './hint-flags.js';
 import { openHints } from './hints-setup.js';
+import { JoinGate, registerJoinRoute } from './join-gate.js';
 import { type OpenParts, startWithParts } from './open-parts.js';
 import { listenForPeers, type PeerListenFlags } from './peer-listener.js';
 import { groupsInFlux, repairMetrics } from './repair-setup.js';
@@ -35,6 +41,7 @@ export interface IngestProcessFlags
     ClusterFlags,
     ReplicationFlags,
     HintFlags,
+    EphemeralFlags,
     IngestFlags {
   readonly nodeId: string;
   readonly dataDir: string;
@@ -42,6 +49,7 @@ export interface IngestProcessFlags
 
 /** An ingest node that runs. */
 export interface IngestProcess extends Serving {
+  readonly node: NodeId;
   /** Where the other processes of the cluster reach it. */
   readonly peerAddress: string;
   /** Resolves when the node was drained and has left the cluster: the process may end. */
@@ -50,7 +58,23 @@ export interface IngestProcess extends Serving {
 
 /** Puts an ingest node together: the composition root of `varve ingest`. Resolves once it takes writes. */
 export function startIngest(flags: IngestProcessFlags): Promise<IngestProcess> {
-  return startWithParts((parts) => start(flags, parts));
+  return startWithParts(async (parts) => start(await withEcsTask(flags), parts));
+}
+
+/** Once an ephemeral node owns nothing it waits for so long for hints to be taken. */
+const hintPatienceMs = 10_000;
+
+/** The flags with the name and the address of the task in the place of those that say so. */
+async function withEcsTask(flags: IngestProcessFlags): Promise<IngestProcessFlags> {
+  if (flags.nodeId !== ofEcsTask && flags.advertise !== ofEcsTask) return flags;
+  if (flags.advertise === ofEcsTask && flags.peerPort === 0)
+    throw new VarveError('invalid', `--advertise ${ofEcsTask}: got --peer-port 0; want the port itself`);
+  const { id, address } = await readEcsTask(process.env['ECS_CONTAINER_METADATA_URI_V4']);
+  return {
+    ...flags,
+    nodeId: flags.nodeId === ofEcsTask ? id : flags.nodeId,
+    ...(flags.advertise === ofEcsTask ? { advertise: `http://${address}:${flags.peerPort}` } : {}),
+  };
 }
 
 async function start(flags: IngestProcessFlags, parts: OpenParts): Promise<IngestProcess> {
@@ -79,14 +103,18 @@ async function start(flags: IngestProcessFlags, parts: OpenParts): Promise<Inges
   // Its address goes into the catalog, so it listens before the node is registered.
   const peers = await listenForPeers(ground, node, secret, flags);
   parts.add(() => peers.stop());
-  const { epoch } = await catalogs.nodes.register(node, peers.address);
+  const { epoch } = await catalogs.nodes.register(node, peers.address, undefined, flags.ephemeral);
   const drain = new Drain({
     node,
     clock,
     logger,
     intervalMs: flags.heartbeatInterval,
     settleMs: 3 * flags.heartbeatInterval,
-    ownedGroups: async (signal) => (await countOwnedGroups(catalogs, signal)).get(node) ?? 0,
+    ownedGroups: async (signal) =>
+      flags.ephemeral
+        ? countGroupsThatNeed(node, catalogs, signal)
+        : ((await countOwnedGroups(catalogs, signal)).get(node) ?? 0),
+    ...(flags.ephemeral ? { hintPatienceMs } : {}),
     hints: { handOver: (signal) => hints.handOver(signal), count: () => hints.count },
     stopWrites: () => server.close(),
     noteLeft: (signal) => catalogs.nodes.leave(node, epoch, signal),
@@ -133,6 +161,12 @@ async function start(flags: IngestProcessFlags, parts: OpenParts): Promise<Inges
     ],
     metrics: () => registry.metrics(),
   });
+  const gate = new JoinGate({
+    ...ground,
+    nodeSilenceMs: flags.nodeSilenceMax,
+    patienceMs: flags.joinPatience,
+  });
+  registerJoinRoute(server, gate);
   await ingest.registerRoutes(server);
   registerDatabaseRoutes(server, {
     databases: catalogs.databases,
@@ -178,5 +212,19 @@ async function start(flags: IngestProcessFlags, parts: OpenParts): Promise<Inges
   });
   repairer.start();
   parts.add(() => repairer.stop());
-  return { url, peerAddress: peers.address, logger, left: drain.left, stop: () => parts.close() };
+  gate.recovered();
+  const { owner } = ingestNode;
+  const leave = () =>
+    leaveForGood({
+      ...{ node, clock, logger, drain },
+      stopWrites: () => server.close(),
+      retire: () => owner.retire(),
+      noteHandsOver: (signal) => catalogs.nodes.handOver(node, epoch, signal),
+      withinMs: flags.leaveWithin,
+    });
+  const stop = async (): Promise<void> => {
+    if (flags.ephemeral) await leave();
+    await parts.close();
+  };
+  return { node, url, peerAddress: peers.address, logger, left: drain.left, stop };
 }

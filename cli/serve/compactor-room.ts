@@ -15,7 +15,7 @@ export interface CompactorParts extends Omit<CompactorOptions, 'catalog' | 'metr
 /** Puts a compactor together, in a thread or a process of its own. */
 export function openCompactor(parts: CompactorParts): Compactor {
   const { catalogs, registry, tuning, ...rest } = parts;
-  const { expiry, merge, leaseTtlMs } = defaultCompactorSettings;
+  const { expiry, merge, leaseTtlMs, ephemeralSilenceMs } = defaultCompactorSettings;
   return new Compactor({
     ...rest,
     catalog: catalogs,
@@ -23,6 +23,7 @@ export function openCompactor(parts: CompactorParts): Compactor {
     settings: {
       ...defaultCompactorSettings,
       leaseTtlMs: tuning.leaseTtlMs ?? leaseTtlMs,
+      ephemeralSilenceMs: tuning.ephemeralSilenceMs ?? ephemeralSilenceMs,
       tickMs: tuning.tickMs,
       upkeepMs: tuning.housekeepingMs,
       releaseGraceMs: tuning.releaseGraceMs,

@@ -12,6 +12,8 @@ export interface CompactorTuning {
   readonly mergeFanIn: number;
   /** Default 15 s. */
   readonly leaseTtlMs?: number;
+  /** Left out where there are no other nodes. */
+  readonly ephemeralSilenceMs?: number;
 }
 
 /** The flags as a compactor takes them. */

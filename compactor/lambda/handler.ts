@@ -31,6 +31,10 @@ const fanOut: FanOut | undefined = invokeSelf && {
 const compactorSettings = {
   ...defaultCompactorSettings,
   releaseGraceMs: settings.durationMs('VARVE_RELEASE_GRACE', defaultCompactorSettings.releaseGraceMs),
+  ephemeralSilenceMs: settings.durationMs(
+    'VARVE_EPHEMERAL_SILENCE',
+    defaultCompactorSettings.ephemeralSilenceMs,
+  ),
   patienceMs: settings.durationMs('VARVE_SEAL_PATIENCE', defaultCompactorSettings.patienceMs),
   merge: {
     ...defaultCompactorSettings.merge,

@@ -36,14 +36,19 @@ export class GroupReleaser {
 
   async round(database: Database, list: GroupList, hold: Hold): Promise<void> {
     const { catalog, clock, releaseGraceMs } = this.#options;
-    const ripe = list.groups.filter(
-      ({ state, sealedMs }) =>
-        state === 'sealed' && sealedMs !== null && clock.nowMs() - sealedMs >= releaseGraceMs,
+    // A window group may stay, released by all, until the watermark passes it.
+    const held = list.groups.filter(
+      (group) => group.state === 'sealed' && group.released.length < ownersOf(group).length,
     );
-    const nodes = ripe.length === 0 ? [] : await catalog.nodes.list(hold.signal);
-    for (const group of ripe) {
-      // A window group may stay, released by all, until the watermark passes it.
-      if (group.released.length < ownersOf(group).length) await this.#release(database, group, nodes, hold);
+    const nodes = held.length === 0 ? [] : await catalog.nodes.list(hold.signal);
+    const handingOver = nodes.filter(({ handsOver }) => handsOver === true).map(({ node }) => node);
+    for (const group of held) {
+      const isRipe = group.sealedMs !== null && clock.nowMs() - group.sealedMs >= releaseGraceMs;
+      // A node that is about to go cannot wait for queries; those that still want it are planned again.
+      const owners = isRipe
+        ? ownersOf(group)
+        : ownersOf(group).filter((owner) => handingOver.includes(owner));
+      if (owners.length > 0) await this.#release(database, group, owners, nodes, hold);
     }
     if (!this.#checked.has(database.name) || this.#goneMs.has(database.name)) {
       await this.#forgetGone(database, hold);
@@ -53,11 +58,12 @@ export class GroupReleaser {
   async #release(
     database: Database,
     group: ShardGroup,
+    owners: readonly NodeId[],
     nodes: readonly NodeRecord[],
     hold: Hold,
   ): Promise<void> {
     const { catalog, logger, metrics } = this.#options;
-    for (const owner of ownersOf(group)) {
+    for (const owner of owners) {
       if (group.released.includes(owner)) continue;
       const about = { database: database.name, group: group.id, owner };
       try {

@@ -26,7 +26,7 @@ const readNodesEveryMs = 5000;
 const fillEveryMs = 5000;
 
 /**
- * Restores redundancy in what is in flux: other nodes take the place of lost owners, join where a group was made while
+ * Restores redundancy in what is in flux: other nodes take the place of lost owners and of those that hand over, join where a group was made while
  * too few nodes lived, and are filled.
  */
 export class LostOwners {
@@ -75,7 +75,7 @@ export class LostOwners {
 
   /** Whether a lost owner might give way, or a shard get one more. */
   #lacksOwners({ replication }: Database, list: GroupList, records: readonly NodeRecord[]): boolean {
-    const lost = lostNodes(records);
+    const lost = goingNodes(records);
     const live = this.#live(records);
     return list.groups.some(
       (group) =>
@@ -87,7 +87,7 @@ export class LostOwners {
   async #replace(database: Database, records: readonly NodeRecord[], hold: Hold): Promise<GroupList> {
     const { catalog, clock, logger, metrics } = this.#options;
     const { id: databaseId, replication } = database;
-    const replacement = { databaseId, lost: lostNodes(records), live: this.#live(records), replication };
+    const replacement = { databaseId, lost: goingNodes(records), live: this.#live(records), replication };
     const stamp = stampOf(clock, hold);
     const answer = await catalog.groups.replaceLost(database, replacement, stamp, hold.signal);
     const { replaced } = notFenced(answer.outcome, `replacing lost owners of "${database.name}"`, hold);
@@ -97,7 +97,7 @@ export class LostOwners {
         { database: database.name, ...change },
         change.lost === null
           ? 'a shard that had too few owners got one more'
-          : 'a lost owner of a shard gave way to another node',
+          : 'an owner of a shard that is lost or hands over gave way to another node',
       );
     }
     return answer.list.value;
@@ -116,11 +116,15 @@ export class LostOwners {
     const { fetched, failures } = await bringUpToDate(database.id, group, survey, peers, hold.signal);
     const about = { database: database.name, group: group.id };
     if (failures.length > 0) logger.warn({ ...about, failures }, 'could not fill a new owner yet');
-    for (const [shard, { filling = [] }] of group.shards.entries()) {
+    for (const [shard, { filling = [], lost = [] }] of group.shards.entries()) {
+      // Those that handed over and still live; of one that is lost nothing is heard.
+      const givers = lost.filter((former) => nodes.others.includes(former));
+      if (givers.some((former) => !survey.reports.has(former))) continue;
       for (const node of filling) {
         if (!isFilled(group, shard, node, survey)) continue;
         const stamp = stampOf(clock, hold);
-        const answer = await catalog.groups.filled(database, group.id, { shard, node }, stamp, hold.signal);
+        const filled = { shard, node, heard: givers };
+        const answer = await catalog.groups.filled(database, group.id, filled, stamp, hold.signal);
         notFenced(answer.outcome, `noting that an owner of group ${group.id} is filled`, hold);
         logger.info({ ...about, shard, node, fetched }, 'a new owner holds what the others hold');
       }
@@ -133,8 +137,11 @@ function isInFlux(group: ShardGroup): boolean {
   return group.state !== 'sealed' && group.sealedBatches === null;
 }
 
-function lostNodes(records: readonly NodeRecord[]): readonly NodeId[] {
-  return records.filter(({ state }) => state === 'lost').map(({ node }) => node);
+/** Nodes that take no batches any more: lost ones, and those that hand over. */
+function goingNodes(records: readonly NodeRecord[]): readonly NodeId[] {
+  return records
+    .filter(({ state, handsOver }) => state === 'lost' || (state === 'draining' && handsOver === true))
+    .map(({ node }) => node);
 }
 
 function owns(group: ShardGroup, nodes: readonly NodeId[]): boolean {

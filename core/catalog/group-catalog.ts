@@ -7,6 +7,7 @@ import { groupsKey } from './keys.js';
 import { type OpenRequest, type OpenWindowOutcome, openSpillGroup, openWindowGroup } from './open-group.js';
 import { type CatalogPorts, databasesRememberedMax, type RecordCodec, RecordStore } from './record-store.js';
 import {
+  type FilledOwner,
   type OwnerReplacement,
   type ReplaceOutcome,
   replaceLostOwners,
@@ -158,7 +159,7 @@ export class GroupCatalog {
   filled(
     database: GroupSettings,
     id: GroupId,
-    owner: { readonly shard: number; readonly node: NodeId },
+    owner: FilledOwner,
     stamp: CompactorStamp,
     signal?: AbortSignal,
   ): Promise<GroupAnswer<{ readonly kind: 'filled' } | Fenced>> {

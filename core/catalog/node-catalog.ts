@@ -28,6 +28,8 @@ export const nodeCodec: RecordCodec<NodeRecord> = {
       heartbeatMs: record.heartbeatMs,
       state: record.state,
       ...(record.hints === undefined ? {} : { hints: record.hints }),
+      ...(record.ephemeral === undefined ? {} : { ephemeral: true }),
+      ...(record.handsOver === undefined ? {} : { handsOver: true }),
     }),
   decode: (key, text) => {
     const shape = Shape.parse(key, text, format);
@@ -38,6 +40,8 @@ export const nodeCodec: RecordCodec<NodeRecord> = {
       heartbeatMs: shape.at('heartbeatMs').integer(),
       state: shape.at('state').oneOf('live', 'draining', 'left', 'lost'),
       ...(shape.has('hints') ? { hints: readBacklog(shape.at('hints')) } : {}),
+      ...(shape.has('ephemeral') && shape.at('ephemeral').boolean() ? { ephemeral: true as const } : {}),
+      ...(shape.has('handsOver') && shape.at('handsOver').boolean() ? { handsOver: true as const } : {}),
     };
   },
 };
@@ -84,8 +88,15 @@ export class NodeCatalog {
   /**
    * Notes a start of the node; its record carries the next epoch, which no earlier start had. `conflict` when the node
    * was declared lost: others have taken its place, and what it still holds may be gone from all lists.
+   *
+   * @param isEphemeral its data directory ends with its process
    */
-  async register(node: NodeId, address: string | null, signal?: AbortSignal): Promise<NodeRecord> {
+  async register(
+    node: NodeId,
+    address: string | null,
+    signal?: AbortSignal,
+    isEphemeral = false,
+  ): Promise<NodeRecord> {
     parseNodeId(node);
     const { outcome } = await this.#records.change<NodeRecord, NodeRecord>(
       nodeKey(node),
@@ -93,7 +104,10 @@ export class NodeCatalog {
       (current) => {
         if (current?.value.state === 'lost') throw lostError(node);
         const epoch = (current?.value.epoch ?? 0) + 1;
-        const next: NodeRecord = { node, epoch, address, heartbeatMs: this.#clock.nowMs(), state: 'live' };
+        const next: NodeRecord = {
+          ...{ node, epoch, address, heartbeatMs: this.#clock.nowMs(), state: 'live' },
+          ...(isEphemeral ? { ephemeral: true } : {}),
+        };
         return { next, outcome: next };
       },
       signal,
@@ -140,6 +154,25 @@ export class NodeCatalog {
       signal,
     );
     return record?.value;
+  }
+
+  /**
+   * Notes that this start of the node takes no batches as an owner any more: it drains, and others take its place in
+   * what is in flux. Must not be called before that is so: what it acknowledged after would count on a copy that goes.
+   */
+  async handOver(node: NodeId, epoch: number, signal?: AbortSignal): Promise<void> {
+    await this.#records.change<NodeRecord, void>(
+      nodeKey(node),
+      nodeCodec,
+      (current) => {
+        const isOurs = current?.value.epoch === epoch && ['live', 'draining'].includes(current.value.state);
+        const next: NodeRecord | undefined = isOurs
+          ? { ...current.value, state: 'draining', handsOver: true }
+          : undefined;
+        return { next, outcome: undefined };
+      },
+      signal,
+    );
   }
 
   /** Notes that a draining start of the node holds nothing any more and ends. A next start makes it live again. */

@@ -25,6 +25,48 @@ export async function countOwnedGroups(
   return counts;
 }
 
+/**
+ * How many groups in flux still need the node, over all databases: it owns a shard that it has not released, or gave its
+ * place to another that does not hold yet all that it holds.
+ */
+export async function countGroupsThatNeed(
+  node: NodeId,
+  catalog: GroupsInFlux,
+  signal?: AbortSignal,
+): Promise<number> {
+  let count = 0;
+  for (const database of await catalog.databases.list(signal)) {
+    const { value: list } = await catalog.groups.get(database, signal);
+    count += list.groups.filter(
+      (group) =>
+        holdersOf(group).includes(node) ||
+        (group.state !== 'sealed' && group.shards.some(({ lost = [] }) => lost.includes(node))),
+    ).length;
+  }
+  return count;
+}
+
+/** How many groups in flux lack a copy that counts: some owner is not live, or does not hold yet what others hold. */
+export async function countGroupsShortOfCopies(
+  live: readonly NodeId[],
+  catalog: GroupsInFlux,
+  signal?: AbortSignal,
+): Promise<number> {
+  let count = 0;
+  for (const database of await catalog.databases.list(signal)) {
+    const { value: list } = await catalog.groups.get(database, signal);
+    count += list.groups.filter(
+      (group) =>
+        group.state !== 'sealed' &&
+        group.sealedBatches === null &&
+        group.shards.some(
+          ({ owners, filling = [] }) => filling.length > 0 || owners.some((owner) => !live.includes(owner)),
+        ),
+    ).length;
+  }
+  return count;
+}
+
 /** Owners of the group that have not released it. */
 function holdersOf(group: ShardGroup): readonly NodeId[] {
   return ownersOf(group).filter((owner) => !group.released.includes(owner));

@@ -3,7 +3,7 @@ import { assignOwners } from './assign-owners.js';
 import { mapGroups } from './group-list.js';
 import type { GroupList, ShardGroup, ShardOwners } from './types.js';
 
-/** Which nodes are lost, and which may take their place. */
+/** Which nodes are lost or hand over, and which may take their place. */
 export interface OwnerReplacement {
   /** Id of the database, for the choice of owners. */
   readonly databaseId: string;
@@ -54,11 +54,19 @@ export function replaceLostOwners(
   return { list: replaced.length === 0 ? undefined : next, outcome: { kind: 'replaced', replaced } };
 }
 
+/** An owner that holds all of its shard now. */
+export interface FilledOwner {
+  readonly shard: number;
+  readonly node: NodeId;
+  /** Former owners that were asked: all that they hold is with the new owner, so nothing of theirs is missing. */
+  readonly heard?: readonly NodeId[];
+}
+
 /** The list in which the owner counts like any other; undefined when it did already. */
 export function withFilledOwner(
   list: GroupList,
   id: GroupId,
-  { shard, node }: { readonly shard: number; readonly node: NodeId },
+  { shard, node, heard = [] }: FilledOwner,
 ): GroupList | undefined {
   const isFilling = (group: ShardGroup): boolean =>
     group.id === id && group.shards[shard]?.filling?.includes(node) === true;
@@ -66,7 +74,7 @@ export function withFilledOwner(
   return mapGroups(list, (group) => {
     if (!isFilling(group)) return group;
     const shards = group.shards.map((owners, number) =>
-      number === shard ? withoutFilling(owners, node) : owners,
+      number === shard ? withoutLost(withoutFilling(owners, node), heard) : owners,
     );
     return { ...group, shards };
   });
@@ -112,6 +120,11 @@ function completeShard(
     owners: [...shard.owners, ...added],
     filling: [...(shard.filling ?? []), ...added],
   };
+}
+
+function withoutLost({ lost = [], ...rest }: ShardOwners, heard: readonly NodeId[]): ShardOwners {
+  const left = lost.filter((former) => !heard.includes(former));
+  return left.length === 0 ? rest : { ...rest, lost: left };
 }
 
 function withoutFilling({ filling = [], ...rest }: ShardOwners, node: NodeId): ShardOwners {

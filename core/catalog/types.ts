@@ -91,7 +91,7 @@ export interface ShardOwners {
   readonly owners: readonly NodeId[];
   /** Owners that took the place of a lost one and may still lack what others hold: they count for no quorum of reading. */
   readonly filling?: readonly NodeId[];
-  /** Former owners that were declared lost. */
+  /** Former owners that were declared lost, or handed over and have not been asked for what they hold since. */
   readonly lost?: readonly NodeId[];
 }
 
@@ -185,9 +185,12 @@ export interface NodeRecord {
   /** Where peers reach it; null within one process. */
   readonly address: string | null;
   readonly heartbeatMs: number;
-  /** draining: owns nothing new. lost: declared gone for good; others take its place in what is in flux. */
   /** draining: owns no new groups and leaves when it holds nothing any more. left: it did. lost: given up for good. */
   readonly state: 'live' | 'draining' | 'left' | 'lost';
   /** What the node keeps for others, as of its last heartbeat; left out by one that keeps no hints. */
   readonly hints?: HintBacklog;
+  /** Its data directory ends with its process: once it is gone it never comes back with what it held. */
+  readonly ephemeral?: true;
+  /** Draining, and taking no batches as an owner any more: others take its place while it still gives what it holds. */
+  readonly handsOver?: true;
 }

@@ -22,7 +22,7 @@ export interface HttpServerOptions {
 }
 
 /** Paths that anyone may ask, so that load balancers need no token. */
-const openPaths: ReadonlySet<string> = new Set(['/ping', '/health']);
+const openPaths: ReadonlySet<string> = new Set(['/ping', '/health', '/joined']);
 
 /**
  * Makes the HTTP server that every room registers its routes on: request ids, one log line a request, authentication

@@ -55,6 +55,7 @@ export class LocalOwner implements Peer {
   readonly #onStamp: LocalOwnerOptions['onStamp'];
   readonly #gates = new OwnerGates();
   readonly #release: GroupRelease;
+  #isRetired = false;
   /** Shards of which a batch could not be read back; looked at by repair. */
   readonly #suspects = new Set<string>();
 
@@ -84,6 +85,7 @@ export class LocalOwner implements Peer {
 
   /** Appends a batch that this process holds decoded and encoded. */
   async appendBatch(batch: Batch, encoded: EncodedBatch): Promise<AppendResult> {
+    this.#checkNotRetired();
     const key = groupKey(batch.database, batch.group);
     if (this.#gates.state(key) === 'unknown') {
       // A group this node knows nothing of may have been sealed and dropped long ago; a batch taken for it would
@@ -98,6 +100,8 @@ export class LocalOwner implements Peer {
       this.#hot.metrics.duplicate();
       return { kind: 'duplicate' };
     }
+    // Again, for the catalog may have been asked in between.
+    this.#checkNotRetired();
     if (!this.#gates.enter(key)) return { kind: 'closed' };
     try {
       await this.#wal.append(encoded);
@@ -106,6 +110,27 @@ export class LocalOwner implements Peer {
     } finally {
       this.#gates.leave(key);
     }
+  }
+
+  /**
+   * Takes no batches any more, and answers none as held, until the process ends: from then on nothing is acknowledged on
+   * the strength of this copy, so that another node can take its place. Goes on giving what it holds. Resolves when the
+   * last append under way is done.
+   */
+  async retire(): Promise<void> {
+    this.#isRetired = true;
+    await this.#gates.appendsAreOver();
+  }
+
+  #checkNotRetired(): void {
+    if (!this.#isRetired) return;
+    throw new VarveError(
+      'unavailable',
+      `node ${this.node} leaves the cluster: it takes no batches any more`,
+      {
+        retryAfterSeconds: 1,
+      },
+    );
   }
 
   async closeGroup(database: string, group: GroupId): Promise<GroupReport> {

@@ -65,6 +65,11 @@ export class OwnerGates {
     if (gate?.state === 'shut') gate.state = 'closed';
   }
 
+  /** Resolves when every append that was let in has left. */
+  async appendsAreOver(): Promise<void> {
+    for (const gate of [...this.#gates.values()]) await idle(gate.appends);
+  }
+
   /** Every group that is known here. */
   groups(): string[] {
     return [...this.#gates.keys()];

@@ -85,11 +85,11 @@ export class MemoryCluster {
   }
 
   /** Starts the node, for the second time as after a crash: from what its disk kept. */
-  async start(name: string): Promise<ClusterNode> {
+  async start(name: string, isEphemeral = false): Promise<ClusterNode> {
     const { clock, random, catalogs } = this;
     const id = parseNodeId(name);
     const disk = this.nodes.get(id)?.disk ?? new MemoryDisk();
-    const { epoch } = await catalogs.nodes.register(id, `http://${name}`);
+    const { epoch } = await catalogs.nodes.register(id, `http://${name}`, undefined, isEphemeral);
     const hot = new HotTier({ bytesMax: 2 ** 28, logger: silentLogger });
     const wal = new Wal({
       disk,

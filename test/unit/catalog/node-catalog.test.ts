@@ -89,6 +89,24 @@ describe('the catalog of nodes', () => {
     expect(await state()).toBe('live');
   });
 
+  it('remembers that a node is ephemeral and that it hands over, until its next start', async () => {
+    const { nodes } = openCatalog();
+    await nodes.register(node('n1'), null, undefined, true);
+    await nodes.handOver(node('n1'), 2);
+    expect((await nodes.list())[0]).not.toHaveProperty('handsOver');
+    await nodes.handOver(node('n1'), 1);
+    await nodes.heartbeat(node('n1'), 1);
+    expect((await nodes.list())[0]).toMatchObject({ state: 'draining', ephemeral: true, handsOver: true });
+    await nodes.leave(node('n1'), 1);
+    await nodes.handOver(node('n1'), 1);
+    expect(await nodes.list()).toMatchObject([{ state: 'left' }]);
+    await nodes.register(node('n1'), null);
+    expect((await nodes.list())[0]).toEqual({
+      ...{ node: 'n1', epoch: 2, address: null, state: 'live' },
+      heartbeatMs: expect.any(Number),
+    });
+  });
+
   it('keeps what a heartbeat says of hints until one says that there are none', async () => {
     const { nodes } = openCatalog();
     await nodes.register(node('n1'), null);

@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { SimulatedClock } from '../../../core/adapters/clock-simulated.js';
 import type { NodeId } from '../../../core/model/batch.js';
 import { silentLogger } from '../../../core/std/logger.js';
-import { Drain, noHints } from '../../../ingest/drain.js';
+import { Drain, type DrainOptions, noHints } from '../../../ingest/drain.js';
 
 /** A drain under a clock that moves when told to; what is left is set by the test. */
-function setUp() {
+function setUp(more: Partial<DrainOptions> = {}) {
   const clock = new SimulatedClock({ startMs: 0 });
   const left = { groups: 2, hints: 0, isLeft: false };
   const calls: string[] = [];
@@ -32,6 +32,7 @@ function setUp() {
     noteLeft: async () => {
       calls.push('note');
     },
+    ...more,
   });
   void drain.left.then(() => {
     left.isLeft = true;
@@ -85,6 +86,19 @@ describe('a node that is drained', () => {
     expect(calls).not.toContain('stop writes');
     left.hints = 0;
     await clock.advance(1000);
+    expect(left.isLeft).toBe(true);
+    await drain.stop();
+  });
+
+  it('leaves with hints that nobody takes once its patience is over, counted from when it owns nothing', async () => {
+    const { clock, drain, left } = setUp({ hintPatienceMs: 5000 });
+    left.hints = 5;
+    drain.begin();
+    await clock.advance(20_000);
+    left.groups = 0;
+    await clock.advance(5000);
+    expect(left.isLeft).toBe(false);
+    await clock.advance(2000);
     expect(left.isLeft).toBe(true);
     await drain.stop();
   });
