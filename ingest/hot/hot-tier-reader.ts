@@ -17,8 +17,8 @@ import type { HotColumn } from './hot-column.js';
 import type { HotGroup } from './hot-group.js';
 import type { HotTier } from './hot-tier.js';
 import { type GatheredColumn, gatherField, gatherTag, gatherTimes } from './scan-gather.js';
+import { collectOrdered } from './scan-ordered.js';
 import { type PointBatch, PointBatcher } from './scan-points.js';
-import { collectRows } from './scan-rows.js';
 import { filterSeries, type TagDictionary, tagDictionary } from './scan-series.js';
 
 /** Points a record batch, fewer where it has so many columns that they would pass so many bytes. */
@@ -106,10 +106,11 @@ export class HotTierReader implements HotReader {
     if (typeof group === 'string') throw dropped(request);
     const chunk = group.chunk(request.shard, request.table);
     if (chunk === undefined) yield new ArrowStreamEncoder([]).end();
-    else yield* this.#scanChunk(chunk, request, signal);
+    else yield* this.#scanChunk(group, chunk, request, signal);
   }
 
   async *#scanChunk(
+    group: HotGroup,
     chunk: Chunk,
     request: HotScanRequest,
     signal: AbortSignal | undefined,
@@ -127,7 +128,14 @@ export class HotTierReader implements HotReader {
     const maxTimeNs =
       request.maxTimeNs === null || request.maxTimeNs >= chunk.maxTimeNs ? null : request.maxTimeNs;
     const selected = filterSeries(chunk.series, request.tags);
-    const found = await collectRows({ chunk, rowCount, series: selected, minTimeNs, maxTimeNs, giveWay });
+    const found = await collectOrdered(
+      { chunk, rowCount, series: selected, minTimeNs, maxTimeNs, giveWay },
+      {
+        orders: this.#tier.orders,
+        group,
+        isHeld: () => this.#tier.find(request.database, request.group) === group,
+      },
+    );
     const columns: ScanColumn[] = [];
     for (const name of request.columns) {
       const column = await scanColumn(chunk, name, found.series, request.narrow === true, giveWay);

@@ -3,6 +3,7 @@ import type { BatchLeaf, GroupReport, ShardHoldings } from '../../core/ports/pee
 import { VarveError } from '../../core/std/errors.js';
 import type { Logger } from '../../core/std/logger.js';
 import { type ApplyOutcome, HotGroup } from './hot-group.js';
+import { KeptOrders, orderedRowsMin } from './kept-orders.js';
 
 /** What the hot tier tells of its work. */
 export interface HotMetrics {
@@ -30,6 +31,8 @@ export interface HotTierOptions {
   readonly bytesMax: number;
   readonly logger: Logger;
   readonly metrics?: HotMetrics;
+  /** Rows of the smallest chunk that keeps an order for scans; the usual number unless told. */
+  readonly orderedRowsMin?: number;
 }
 
 /** How full the hot tier is. */
@@ -50,6 +53,8 @@ export interface HotReservation {
 /** Dropped groups remembered, so that a batch or a scan that comes too late is recognised. */
 const droppedMax = 4096;
 const retryAfterSeconds = 5;
+/** Of the limit of memory, what orders that scans keep may take. */
+const ordersShare = 1 / 4;
 
 /**
  * The in-flux rows of this node, in memory: database → group → shard → chunk. All calls are synchronous, so a batch
@@ -57,6 +62,8 @@ const retryAfterSeconds = 5;
  * closed, and is gone for ever when it is dropped.
  */
 export class HotTier {
+  /** What scans keep of chunks; counted with the rest, and let go where a write needs the room. */
+  readonly orders: KeptOrders;
   readonly #bytesMax: number;
   readonly #logger: Logger;
   readonly #metrics: HotMetrics;
@@ -68,6 +75,7 @@ export class HotTier {
 
   constructor(options: HotTierOptions) {
     this.#bytesMax = options.bytesMax;
+    this.orders = new KeptOrders(options.bytesMax * ordersShare, options.orderedRowsMin ?? orderedRowsMin);
     this.#logger = options.logger;
     this.#metrics = options.metrics ?? noHotMetrics;
   }
@@ -107,12 +115,13 @@ export class HotTier {
     const outcome = group.apply(batch, hash, encodedBytes, isRepair);
     this.#bytes += group.bytes - bytesBefore;
     this.#rows += group.rows - rowsBefore;
+    this.#makeRoom();
     if (outcome === 'applied') this.#metrics.applied(group.rows - rowsBefore, encodedBytes);
     if (outcome === 'duplicate') this.#metrics.duplicate();
     return outcome;
   }
 
-  /** Whether so many bytes more would pass the limit. */
+  /** Whether so many bytes more would pass the limit, if nothing is kept for scans. */
   wouldExceed(bytes: number): boolean {
     return this.#bytes + this.#reservedBytes + bytes > this.#bytesMax;
   }
@@ -127,6 +136,7 @@ export class HotTier {
       );
     }
     this.#reservedBytes += bytes;
+    this.#makeRoom();
     let held = bytes;
     return {
       release: () => {
@@ -173,6 +183,7 @@ export class HotTier {
     this.#groups.delete(key);
     this.#remember(key);
     if (held === undefined) return;
+    this.orders.forgetGroup(held);
     this.#bytes -= held.bytes;
     this.#rows -= held.rows;
     this.#logger.debug(
@@ -189,12 +200,17 @@ export class HotTier {
 
   usage(): HotUsage {
     return {
-      bytes: this.#bytes,
+      bytes: this.#bytes + this.orders.bytes,
       bytesMax: this.#bytesMax,
       reservedBytes: this.#reservedBytes,
       rows: this.#rows,
       groups: this.#groups.size,
     };
+  }
+
+  /** What scans keep is only worth room that nothing else needs. */
+  #makeRoom(): void {
+    this.orders.shrinkTo(this.#bytesMax - this.#bytes - this.#reservedBytes);
   }
 
   #open(key: string, id: GroupId): HotGroup {

@@ -18,7 +18,15 @@ export interface GatheredColumn {
 }
 
 /** Writes the times of the points. */
-export function gatherTimes(chunk: Chunk, { rows, parts }: PointBatch, timesNs: BigInt64Array): void {
+export function gatherTimes(
+  chunk: Chunk,
+  { rows, parts, timesNs: known }: PointBatch,
+  timesNs: BigInt64Array,
+): void {
+  if (known !== null) {
+    timesNs.set(known);
+    return;
+  }
   const lanes = new Int32Array(timesNs.buffer, timesNs.byteOffset, timesNs.length * 2);
   for (let part = 0; part < parts.length; part += 3) {
     copyTimes(chunk.heads.blocks[parts[part]!]!.heads, rows, parts[part + 1]!, parts[part + 2]!, lanes);

@@ -16,6 +16,8 @@ export interface PointBatch extends RowSelection {
   readonly runs: Int32Array;
   /** Output, first and end in the scan's rows of each point that comes of several rows. */
   readonly merged: Int32Array;
+  /** The points' times; null where they have yet to be looked up. */
+  readonly timesNs: BigInt64Array | null;
 }
 
 /** Cuts the rows of a scan into batches of points: rows of one series and time become one. */
@@ -45,9 +47,10 @@ export class PointBatcher {
 
   /** The next points, or null when there are no more. */
   next(): PointBatch | null {
-    const { rows: found, starts } = this.#found;
+    const { rows: found, starts, timesNs: foundTimes } = this.#found;
     if (this.#at === found.length) return null;
     const rows = new Int32Array(Math.min(this.#pointsMax, found.length - this.#at));
+    const timesNs = foundTimes === null ? null : new BigInt64Array(rows.length);
     const runs: number[] = [];
     const merged: number[] = [];
     let count = 0;
@@ -59,6 +62,7 @@ export class PointBatcher {
       if (this.#textColumns.length === 0 && this.#found.repeats[this.#place] === 0) {
         const taken = Math.min(end - this.#at, rows.length - count);
         rows.set(found.subarray(this.#at, this.#at + taken), count);
+        if (foundTimes !== null) timesNs?.set(foundTimes.subarray(this.#at, this.#at + taken), count);
         this.#at += taken;
         count += taken;
       } else {
@@ -66,6 +70,7 @@ export class PointBatcher {
           const from = this.#at;
           this.#at = this.#endOfPoint(from, end);
           if (this.#at - from > 1) merged.push(count, from, this.#at);
+          if (timesNs !== null) timesNs[count] = foundTimes![from]!;
           rows[count++] = found[this.#at - 1]!;
           textBytes += this.#textBytes(from, this.#at);
         }
@@ -76,6 +81,7 @@ export class PointBatcher {
       ...selectRows(rows.subarray(0, count)),
       runs: Int32Array.from(runs),
       merged: Int32Array.from(merged),
+      timesNs: timesNs?.subarray(0, count) ?? null,
     };
   }
 

@@ -1,6 +1,7 @@
-import { blockRows } from './blocks.js';
+import { blockMask, blockRows, blockShift } from './blocks.js';
 import type { Chunk } from './chunk.js';
 import { headSeries, headTimeHigh, headTimeLow, headWidth } from './row-heads.js';
+import { noSeriesHeld, type RowsHeld } from './row-order.js';
 import { orderSeries } from './scan-series.js';
 import { stateLastRow, stateRows, stateWidth } from './series-index.js';
 import { compareLanes, lanesOfTime } from './time-lanes.js';
@@ -30,8 +31,10 @@ export interface SeriesRows {
 
 /** The same, and which series have rows of equal times, which are one point. */
 export interface SortedRows extends SeriesRows {
-  /** By place of the series: 1 where some of its rows have the same time. */
+  /** By place of the series: 1 where some of its rows may have the same time. */
   readonly repeats: Uint8Array;
+  /** By place of the row: its time; null where it has not been looked up. */
+  readonly timesNs: BigInt64Array | null;
 }
 
 /** One row read by way of the row before it costs about as much as so many read one after the other. */
@@ -54,18 +57,19 @@ interface LaneBounds {
 }
 
 /**
- * Finds the rows of the series among those that the chunk has at the time of the call. A few rows are followed from
- * one to the next of their series; for many the chunk is read once through and sorted by counting.
+ * Finds the rows of the series among those that the chunk has at the time of the call, those already `held` left out.
+ * A few rows are followed from one to the next of their series; for many the chunk is read once through and sorted by
+ * counting.
  */
-export async function collectRows(request: RowRequest): Promise<SortedRows> {
-  const { chunk, rowCount, giveWay } = request;
-  const { state } = chunk.series;
-  let linked = 0;
-  for (const each of request.series) linked += state[each * stateWidth + stateRows]!;
-  const found =
-    linked <= linkedMax && linked * linkCost < rowCount
-      ? await followLinks(request, linked)
-      : await sortByCounting(request);
+export async function collectRows(
+  request: RowRequest,
+  held: RowsHeld = noSeriesHeld,
+): Promise<SortedRows & { readonly timesNs: null }> {
+  const { chunk, giveWay } = request;
+  const linked = linkedRows(request, held);
+  const found = isFollowed(request, held)
+    ? await followLinks(request, held, linked)
+    : await sortByCounting(request, held);
   const repeats = new Uint8Array(found.series.length);
   let sorted = 0;
   for (let place = 0; place < found.series.length; place++) {
@@ -77,7 +81,24 @@ export async function collectRows(request: RowRequest): Promise<SortedRows> {
     sorted = 0;
     await giveWay();
   }
-  return { ...found, repeats };
+  return { ...found, repeats, timesNs: null };
+}
+
+/** What collectRows costs, in rows read one after the other. To be asked where collectRows would be called. */
+export function collectingCost(request: RowRequest, held: RowsHeld): number {
+  return isFollowed(request, held) ? linkedRows(request, held) * linkCost : request.rowCount - held.rowCount;
+}
+
+function isFollowed(request: RowRequest, held: RowsHeld): boolean {
+  const linked = linkedRows(request, held);
+  return linked <= linkedMax && linked * linkCost < request.rowCount - held.rowCount;
+}
+
+function linkedRows({ chunk, series }: RowRequest, held: RowsHeld): number {
+  const { state } = chunk.series;
+  let linked = 0;
+  for (const each of series) linked += state[each * stateWidth + stateRows]! - held.rowsOf(each);
+  return linked;
 }
 
 function laneBounds({ minTimeNs, maxTimeNs }: RowRequest): LaneBounds {
@@ -86,7 +107,7 @@ function laneBounds({ minTimeNs, maxTimeNs }: RowRequest): LaneBounds {
   return { minLow: min.low, minHigh: min.high, maxLow: max.low, maxHigh: max.high };
 }
 
-async function followLinks(request: RowRequest, rowsMax: number): Promise<SeriesRows> {
+async function followLinks(request: RowRequest, held: RowsHeld, rowsMax: number): Promise<SeriesRows> {
   const { heads, series: index } = request.chunk;
   const { state, disordered } = index;
   const bounds = laneBounds(request);
@@ -97,7 +118,8 @@ async function followLinks(request: RowRequest, rowsMax: number): Promise<Series
   for (const each of request.series) {
     const from = count;
     const ordered = disordered[each] === 0;
-    for (let row = state[each * stateWidth + stateLastRow]!; row >= 0; row = heads.previous(row)) {
+    const last = state[each * stateWidth + stateLastRow]!;
+    for (let row = last; row >= held.rowCount; row = heads.previous(row)) {
       const low = heads.timeLow(row);
       const high = heads.timeHigh(row);
       if (compareLanes(low, high, bounds.minLow, bounds.minHigh) < 0) {
@@ -129,10 +151,10 @@ interface BlockPart {
   readonly bounds: LaneBounds | null;
 }
 
-async function sortByCounting(request: RowRequest): Promise<SeriesRows> {
+async function sortByCounting(request: RowRequest, held: RowsHeld): Promise<SeriesRows> {
   const { chunk, giveWay } = request;
-  const blocks = blocksWithin(request);
-  const counts = await countBySeries(request, blocks);
+  const blocks = blocksWithin(request, held.rowCount);
+  const counts = await countBySeries(request, held, blocks);
   const series = await orderSeries(
     chunk.series,
     request.series.filter((each) => counts[each]! > 0),
@@ -153,7 +175,11 @@ async function sortByCounting(request: RowRequest): Promise<SeriesRows> {
 }
 
 /** By number of series: its rows within the bounds. What is counted of series that are not read does not matter. */
-async function countBySeries(request: RowRequest, blocks: readonly BlockPart[]): Promise<Int32Array> {
+async function countBySeries(
+  request: RowRequest,
+  held: RowsHeld,
+  blocks: readonly BlockPart[],
+): Promise<Int32Array> {
   const { chunk, minTimeNs, maxTimeNs, giveWay } = request;
   const counts = new Int32Array(chunk.series.count);
   if (minTimeNs !== null || maxTimeNs !== null) {
@@ -161,19 +187,24 @@ async function countBySeries(request: RowRequest, blocks: readonly BlockPart[]):
     return counts;
   }
   const { state } = chunk.series;
-  for (let each = 0; each < counts.length; each++) counts[each] = state[each * stateWidth + stateRows]!;
+  for (let each = 0; each < counts.length; each++) {
+    counts[each] = state[each * stateWidth + stateRows]! - held.rowsOf(each);
+  }
   return counts;
 }
 
-function blocksWithin(request: RowRequest): BlockPart[] {
+/** The blocks, or what of them lies behind `from`, that have rows within the bounds. */
+function blocksWithin(request: RowRequest, from: number): BlockPart[] {
   const { chunk, rowCount, minTimeNs, maxTimeNs } = request;
   const lanes = laneBounds(request);
-  return chunk.heads.blocks.flatMap(({ heads, minNs, maxNs }, number) => {
+  const firstBlock = from >>> blockShift;
+  return chunk.heads.blocks.slice(firstBlock).flatMap(({ heads, minNs, maxNs }, index) => {
     if ((minTimeNs !== null && maxNs < minTimeNs) || (maxTimeNs !== null && minNs > maxTimeNs)) return [];
     const within = (minTimeNs === null || minNs >= minTimeNs) && (maxTimeNs === null || maxNs <= maxTimeNs);
-    const firstRow = number * blockRows;
-    const rows = Math.min(blockRows, rowCount - firstRow);
-    return [{ heads, firstRow, rows, bounds: within ? null : lanes }];
+    const skipped = index === 0 ? from & blockMask : 0;
+    const firstRow = (firstBlock + index) * blockRows + skipped;
+    const rows = Math.min(blockRows - skipped, rowCount - firstRow);
+    return [{ heads: heads.subarray(skipped * headWidth), firstRow, rows, bounds: within ? null : lanes }];
   });
 }
 
@@ -227,7 +258,7 @@ function isWithin(low: number, high: number, bounds: LaneBounds): boolean {
  * Sorts the rows [from, to) of one series, which come in order of arrival, by time and then by precedence; tells whether
  * some have the same time. Batches that came out of order make runs, so what is in order already is not moved.
  */
-function sortRows(chunk: Chunk, rows: Int32Array, from: number, to: number): boolean {
+export function sortRows(chunk: Chunk, rows: Int32Array, from: number, to: number): boolean {
   const times = new Int32Array((to - from) * 2);
   const order = new Int32Array(to - from);
   for (let at = 0; at < order.length; at++) {
