@@ -10,6 +10,8 @@ export interface CompactorMetrics {
   caughtUp(database: string, batches: number): void;
   /** A shard got another owner in the place of one that was declared lost. */
   ownerReplaced(database: string): void;
+  /** Shards whose new owner does not hold yet what the others hold, after every round. */
+  filling(database: string, shards: number): void;
   /** Groups that are closing and not sealed, after every round, and the age in seconds of the oldest. */
   waiting(database: string, groups: number, oldestSeconds: number): void;
   /** settledThrough in seconds since the epoch, after every round. */
@@ -32,6 +34,7 @@ export const noCompactorMetrics: CompactorMetrics = {
   sealedWithException() {},
   caughtUp() {},
   ownerReplaced() {},
+  filling() {},
   waiting() {},
   settledThrough() {},
   merged() {},

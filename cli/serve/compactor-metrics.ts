@@ -48,6 +48,12 @@ export function compactorMetrics(registry: Registry): CompactorMetrics {
     labelNames: ['database'],
     registers,
   });
+  const filling = new Gauge({
+    name: 'varve_filling_shards',
+    help: 'Shards with an owner that does not hold yet what the others hold.',
+    labelNames: ['database'],
+    registers,
+  });
   const waiting = new Gauge({
     name: 'varve_groups_waiting',
     help: 'Groups that are closed and not yet sealed.',
@@ -124,6 +130,7 @@ export function compactorMetrics(registry: Registry): CompactorMetrics {
     sealedWithException: (database) => exceptions.inc({ database }),
     caughtUp: (database, batches) => caughtUp.inc({ database }, batches),
     ownerReplaced: (database) => ownersReplaced.inc({ database }),
+    filling: (database, shards) => filling.set({ database }, shards),
     waiting: (database, groups, oldestSeconds) => {
       waiting.set({ database }, groups);
       lag.set({ database }, oldestSeconds);

@@ -38,6 +38,9 @@ export interface TurnOptions {
 
 /** A pass that changes history can make the next one's work; under steady writes it always does. */
 const passesMax = 16;
+/** Between two looks at shards that are being filled, and how many such looks a turn takes. */
+const fillLookMs = 5000;
+const fillLooksMax = 8;
 
 /**
  * One turn of a compactor that does not live on: takes the lease, seals what is due, merges and expires, and gives the
@@ -76,10 +79,13 @@ export async function compactorTurn(options: TurnOptions): Promise<TurnReport> {
       if (options.fanOut !== undefined && order === undefined)
         fannedOut = await handOut(compactor, options.fanOut, outOfTime.signal);
       const renewing = repeat(() => compactor.keepLease(), options.leaseTtlMs / 6, clock, turnIsOver.signal);
-      passes = await passesUntilDone(options, outOfTime.signal).finally(async () => {
+      try {
+        passes = await passesUntilDone(options, outOfTime.signal);
+        await fillUntilDone(options, outOfTime.signal);
+      } finally {
         turnIsOver.abort();
         await renewing;
-      });
+      }
       outcome = outOfTime.signal.aborted ? 'out-of-time' : 'done';
     }
   } finally {
@@ -111,6 +117,18 @@ async function passesUntilDone(options: TurnOptions, outOfTime: AbortSignal): Pr
       throw error;
     }
     if (outOfTime.aborted || tally.changes === before || passes === passesMax) return passes;
+  }
+}
+
+/** A node that hands over waits until its successors are filled, and may not live to see the next turn. */
+async function fillUntilDone(
+  { compactor, tally, clock }: TurnOptions,
+  outOfTime: AbortSignal,
+): Promise<void> {
+  for (let looks = 0; looks < fillLooksMax && tally.fillingShards > 0; looks++) {
+    await clock.sleep(fillLookMs, outOfTime).catch(() => {});
+    if (outOfTime.aborted) return;
+    await compactor.sealTick();
   }
 }
 

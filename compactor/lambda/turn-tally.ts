@@ -40,6 +40,7 @@ export interface DatabaseCounts {
 export class TurnTally implements CompactorMetrics {
   #counts = noCounts();
   readonly #databases = new Map<string, DatabaseCounts>();
+  readonly #filling = new Map<string, number>();
   #leaseIsHeld = false;
   #changes = 0;
 
@@ -51,6 +52,11 @@ export class TurnTally implements CompactorMetrics {
   /** Grows with everything that changed history. */
   get changes(): number {
     return this.#changes;
+  }
+
+  /** Shards that are being filled, of all databases, as of the last look at each. */
+  get fillingShards(): number {
+    return [...this.#filling.values()].reduce((sum, shards) => sum + shards, 0);
   }
 
   /** What was counted since the last call. */
@@ -87,6 +93,10 @@ export class TurnTally implements CompactorMetrics {
 
   ownerReplaced(): void {
     this.#counts.ownersReplaced++;
+  }
+
+  filling(database: string, shards: number): void {
+    this.#filling.set(database, shards);
   }
 
   waiting(database: string, groups: number, oldestSeconds: number): void {

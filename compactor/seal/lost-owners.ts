@@ -51,11 +51,18 @@ export class LostOwners {
     const filling = current.groups.filter(
       (group) => isInFlux(group) && group.shards.some((shard) => shard.filling !== undefined),
     );
-    const nowMs = this.#options.clock.monotonicMs();
-    if (filling.length === 0) this.#filledMs.delete(database.id);
-    else if (nowMs - (this.#filledMs.get(database.id) ?? Number.NEGATIVE_INFINITY) >= fillEveryMs) {
-      for (const group of filling) await this.#fill(database, group, records, hold);
-      this.#filledMs.set(database.id, this.#options.clock.monotonicMs());
+    const { clock, metrics } = this.#options;
+    if (filling.length === 0) {
+      this.#filledMs.delete(database.id);
+      metrics.filling(database.name, 0);
+    } else if (
+      clock.monotonicMs() - (this.#filledMs.get(database.id) ?? Number.NEGATIVE_INFINITY) >=
+      fillEveryMs
+    ) {
+      let left = 0;
+      for (const group of filling) left += await this.#fill(database, group, records, hold);
+      metrics.filling(database.name, left);
+      this.#filledMs.set(database.id, clock.monotonicMs());
     }
   }
 
@@ -103,14 +110,19 @@ export class LostOwners {
     return answer.list.value;
   }
 
-  /** An owner counts once it holds what a quorum's worth of the owners that count hold together. */
+  /**
+   * An owner counts once it holds what a quorum's worth of the owners that count hold together.
+   *
+   * @returns shards with an owner that does not count yet
+   */
   async #fill(
     database: Database,
     group: ShardGroup,
     records: readonly NodeRecord[],
     hold: Hold,
-  ): Promise<void> {
+  ): Promise<number> {
     const { catalog, clock, peers, logger, nodeSilenceMs } = this.#options;
+    let left = 0;
     const nodes = nodesOf(group, records, clock.nowMs(), nodeSilenceMs);
     const survey = await surveyGroup(database.id, group, nodes, peers, { close: false, signal: hold.signal });
     const { fetched, failures } = await bringUpToDate(database.id, group, survey, peers, hold.signal);
@@ -119,16 +131,18 @@ export class LostOwners {
     for (const [shard, { filling = [], lost = [] }] of group.shards.entries()) {
       // Those that handed over and still live; of one that is lost nothing is heard.
       const givers = lost.filter((former) => nodes.others.includes(former));
-      if (givers.some((former) => !survey.reports.has(former))) continue;
-      for (const node of filling) {
-        if (!isFilled(group, shard, node, survey)) continue;
+      const areHeard = givers.every((former) => survey.reports.has(former));
+      const filled = areHeard ? filling.filter((node) => isFilled(group, shard, node, survey)) : [];
+      if (filled.length < filling.length) left++;
+      for (const node of filled) {
         const stamp = stampOf(clock, hold);
-        const filled = { shard, node, heard: givers };
-        const answer = await catalog.groups.filled(database, group.id, filled, stamp, hold.signal);
+        const owner = { shard, node, heard: givers };
+        const answer = await catalog.groups.filled(database, group.id, owner, stamp, hold.signal);
         notFenced(answer.outcome, `noting that an owner of group ${group.id} is filled`, hold);
         logger.info({ ...about, shard, node, fetched }, 'a new owner holds what the others hold');
       }
     }
+    return left;
   }
 }
 
