@@ -8,7 +8,8 @@ import {
 } from '../../core/ports/conflict-reader.js';
 import type { Chunk } from './chunk.js';
 import type { HotColumn } from './hot-column.js';
-import { collectRows, type SeriesRows } from './scan-rows.js';
+import { collectRows } from './scan-rows.js';
+import type { SeriesRows } from './sorted-rows.js';
 
 /** What to look for in a chunk. */
 export interface ConflictSearch {

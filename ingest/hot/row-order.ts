@@ -1,19 +1,8 @@
 import { blockMask, blockShift } from './blocks.js';
 import type { Chunk } from './chunk.js';
 import { headTimeHigh, headTimeLow, headWidth } from './row-heads.js';
-import type { SortedRows } from './scan-rows.js';
+import type { RowsHeld, SortedRows } from './sorted-rows.js';
 import { lanesOf } from './time-lanes.js';
-
-/** Which rows of a chunk are known already: of each series the first ones, all below `rowCount`. */
-export interface RowsHeld {
-  /** The chunk's rows from here on are not held. */
-  readonly rowCount: number;
-  /** How many rows of the series of this number are held. */
-  readonly rowsOf: (series: number) => number;
-}
-
-/** Nothing is held. */
-export const noSeriesHeld: RowsHeld = { rowCount: 0, rowsOf: () => 0 };
 
 /** Bytes of an order a row: its number and its time. */
 const rowBytes = 12;

@@ -8,8 +8,8 @@ import type { ColumnBlock, HotColumn } from './hot-column.js';
 import { gatherNarrow, gatherNumbers, gatherTarget } from './number-block.js';
 import { headTimeHigh, headTimeLow, headWidth } from './row-heads.js';
 import { type PointBatch, type RowSelection, selectRows } from './scan-points.js';
-import type { SeriesRows } from './scan-rows.js';
 import type { TagDictionary } from './scan-series.js';
+import type { SeriesRows } from './sorted-rows.js';
 
 /** A column of a record batch that knows how much room it needs and writes itself there. */
 export interface GatheredColumn {

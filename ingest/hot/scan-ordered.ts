@@ -1,8 +1,9 @@
 import type { HotGroup } from './hot-group.js';
 import type { KeptOrders } from './kept-orders.js';
-import { lookUpTimes, noSeriesHeld, RowOrder } from './row-order.js';
-import { collectingCost, collectRows, type RowRequest, type SortedRows, sortRows } from './scan-rows.js';
+import { lookUpTimes, RowOrder } from './row-order.js';
+import { collectingCost, collectRows, type RowRequest, sortRows } from './scan-rows.js';
 import { orderSeries } from './scan-series.js';
+import { noRowsHeld, type SortedRows } from './sorted-rows.js';
 import { compareLanes, lanesOf, lanesOfTime } from './time-lanes.js';
 
 /** Rows copied or looked up before other work may go first: a few milliseconds. */
@@ -27,7 +28,7 @@ export async function collectOrdered(
 ): Promise<SortedRows> {
   const { chunk, rowCount } = request;
   const order = orders.of(chunk);
-  const isDue = orders.spend(chunk, collectingCost(request, order ?? noSeriesHeld), rowCount);
+  const isDue = orders.spend(chunk, collectingCost(request, order ?? noRowsHeld), rowCount);
   const whole = { ...request, series: everySeries(chunk.series.count), minTimeNs: null, maxTimeNs: null };
   const isWhole =
     request.series.length === whole.series.length && request.minTimeNs === null && request.maxTimeNs === null;

@@ -1,7 +1,7 @@
 import { blockShift } from './blocks.js';
 import type { Chunk } from './chunk.js';
 import type { HotColumn } from './hot-column.js';
-import type { SortedRows } from './scan-rows.js';
+import type { SortedRows } from './sorted-rows.js';
 
 /** Rows of the chunk in the order of output, and the parts of it that lie in one block each. */
 export interface RowSelection {

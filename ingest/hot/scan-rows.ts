@@ -1,9 +1,9 @@
 import { blockMask, blockRows, blockShift } from './blocks.js';
 import type { Chunk } from './chunk.js';
 import { headSeries, headTimeHigh, headTimeLow, headWidth } from './row-heads.js';
-import { noSeriesHeld, type RowsHeld } from './row-order.js';
 import { orderSeries } from './scan-series.js';
 import { stateLastRow, stateRows, stateWidth } from './series-index.js';
+import { noRowsHeld, type RowsHeld, type SeriesRows, type SortedRows } from './sorted-rows.js';
 import { compareLanes, lanesOfTime } from './time-lanes.js';
 
 /** What to read of a chunk. */
@@ -18,23 +18,6 @@ export interface RowRequest {
   readonly maxTimeNs: bigint | null;
   /** Awaited after every few milliseconds of work. */
   readonly giveWay: () => Promise<void>;
-}
-
-/** The rows that a scan reads, series by series, ascending by time and precedence within a series. */
-export interface SeriesRows {
-  /** The series that have rows, in order of their tag values. */
-  readonly series: Int32Array;
-  readonly rows: Int32Array;
-  /** The rows of series[k] are rows[starts[k], starts[k + 1]). */
-  readonly starts: Int32Array;
-}
-
-/** The same, and which series have rows of equal times, which are one point. */
-export interface SortedRows extends SeriesRows {
-  /** By place of the series: 1 where some of its rows may have the same time. */
-  readonly repeats: Uint8Array;
-  /** By place of the row: its time; null where it has not been looked up. */
-  readonly timesNs: BigInt64Array | null;
 }
 
 /** One row read by way of the row before it costs about as much as so many read one after the other. */
@@ -63,7 +46,7 @@ interface LaneBounds {
  */
 export async function collectRows(
   request: RowRequest,
-  held: RowsHeld = noSeriesHeld,
+  held: RowsHeld = noRowsHeld,
 ): Promise<SortedRows & { readonly timesNs: null }> {
   const { chunk, giveWay } = request;
   const linked = linkedRows(request, held);
