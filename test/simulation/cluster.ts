@@ -1,4 +1,5 @@
 import type { DatabaseSettings } from '../../core/catalog/types.js';
+import type { NodeId } from '../../core/model/batch.js';
 import { CompactorMember } from './compactor-member.js';
 import { Ground } from './ground.js';
 import { IngestMember } from './ingest-member.js';
@@ -17,21 +18,39 @@ export interface ClusterShape {
 /** A whole cluster in one thread: real code on simulated clocks, disks, stores and network. */
 export class Cluster {
   readonly ground: Ground;
-  readonly nodes: readonly IngestMember[];
+  /** Greatest skew of a clock at its start. */
+  readonly skewMs: number;
+  readonly #nodes: IngestMember[];
+  /** Ids of nodes that were not there from the beginning. */
+  readonly joined: NodeId[] = [];
   readonly compactors: readonly CompactorMember[];
   readonly querier: QuerierMember;
 
   constructor(seed: number, shape: ClusterShape, mutations: Mutations) {
     this.ground = new Ground(seed, shape.settings, mutations);
+    this.skewMs = shape.skewMs;
     const random = this.ground.random();
     const skew = (): number => Math.round((random.next() * 2 - 1) * shape.skewMs);
     const names = Array.from({ length: shape.nodes }, (_, index) => `node${index + 1}`);
-    this.nodes = names.map((name) => new IngestMember(this.ground, name, skew()));
+    this.#nodes = names.map((name) => new IngestMember(this.ground, name, skew()));
     this.compactors = Array.from(
       { length: shape.compactors },
       (_, index) => new CompactorMember(this.ground, `compactor${index + 1}`, skew()),
     );
     this.querier = new QuerierMember(this.ground, 'querier1');
+  }
+
+  get nodes(): readonly IngestMember[] {
+    return this.#nodes;
+  }
+
+  /** A node that nobody has heard of starts, its clock off by `skewMs`. */
+  join(skewMs: number): void {
+    const node = new IngestMember(this.ground, `node${this.#nodes.length + 1}`, skewMs);
+    this.ground.trace.note(`${node.id} joins`);
+    this.#nodes.push(node);
+    this.joined.push(node.id);
+    node.start();
   }
 
   /** Names by which the network knows who runs now. */
@@ -43,6 +62,13 @@ export class Cluster {
   start(): void {
     for (const node of this.nodes) node.start();
     for (const compactor of this.compactors) compactor.start();
+  }
+
+  /** Every process ends, so that nothing keeps the cluster alive. */
+  stop(): void {
+    for (const node of this.nodes) node.stop();
+    for (const compactor of this.compactors) compactor.crash();
+    this.querier.process.end(new Error('the run has ended'));
   }
 
   /** Everything is as it should be from now on: no fault, and everyone runs. */

@@ -81,6 +81,12 @@ export class IngestMember {
     this.#end(how);
   }
 
+  /** The process ends, and none is started again. */
+  stop(): void {
+    this.#isGone = true;
+    this.#end('kill');
+  }
+
   pause(): void {
     this.#ground.trace.note(`${this.id} is paused`);
     this.#process?.pause();

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import type { Random } from '../../core/ports/random.js';
 import { errorMessage, isVarveError, VarveError } from '../../core/std/errors.js';
 import type { SimulatedProcess } from './simulated-process.js';
@@ -91,18 +90,14 @@ export class Network<Service> {
     signal?: AbortSignal,
   ): Promise<T> {
     const exchanged = this.#traced(from, to, facts, this.#exchange(from, to, facts, act));
-    return from.gate(signal === undefined ? exchanged : orAbort(exchanged, signal));
+    return from.gate(from.orAbort(exchanged, signal));
   }
 
   /** Asks `to` for a sign of life; not worth a line in the trace. */
   ping(from: SimulatedProcess, to: string, signal: AbortSignal): Promise<void> {
     const facts = { method: 'ping', about: '' };
-    return from.gate(
-      orAbort(
-        this.#exchange(from, to, facts, () => Promise.resolve()),
-        signal,
-      ),
-    );
+    const exchanged = this.#exchange(from, to, facts, () => Promise.resolve());
+    return from.gate(from.orAbort(exchanged, signal));
   }
 
   /** Calls `to` for a stream, which may break off between two pieces. */
@@ -231,30 +226,4 @@ function unavailable(from: SimulatedProcess, to: string, facts: CallFacts, why: 
 function told(result: unknown): string {
   const kind = (result as { readonly kind?: unknown } | null | undefined)?.kind;
   return typeof kind === 'string' ? kind : 'ok';
-}
-
-/** Rejects with the signal's reason as soon as it is aborted. */
-export function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) {
-    work.catch(() => {
-      // The caller has gone.
-    });
-    return Promise.reject(signal.reason);
-  }
-  // A whole run may listen to one signal.
-  setMaxListeners(0, signal);
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(
-      (result) => {
-        signal.removeEventListener('abort', onAbort);
-        resolve(result);
-      },
-      (error: unknown) => {
-        signal.removeEventListener('abort', onAbort);
-        reject(error);
-      },
-    );
-  });
 }

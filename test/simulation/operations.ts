@@ -7,11 +7,13 @@ import type { SimulatedProcess } from './simulated-process.js';
 import { reasonOf } from './start-node.js';
 
 /** What operators do to a cluster. */
-export type OperationKind = 'seal-now' | 'truncate' | 'drain' | 'lose';
+export type OperationKind = 'seal-now' | 'truncate' | 'drain' | 'lose' | 'join';
 
 const retryMs = 1000;
+/** Nodes that join in one run. */
+const joinsMax = 2;
 
-/** Operators: they settle early, cut windows, drain nodes, and declare lost what is gone for good. */
+/** Operators: they settle early, cut windows, add and drain nodes, and declare lost what is gone for good. */
 export class Operations {
   readonly #cluster: Cluster;
   readonly #random: Random;
@@ -43,6 +45,9 @@ export class Operations {
           ground.trace.note(`${node.id} is to be drained`);
           return this.#untilDone(node.id, (id) => ground.catalogsOf(this.#process).nodes.drain(id));
         });
+      case 'join':
+        if (this.#cluster.joined.length < joinsMax) this.#cluster.join(this.#skewMs());
+        return;
       case 'lose':
         return this.#takeOut(async (node) => {
           this.#hasLost = true;
@@ -73,6 +78,10 @@ export class Operations {
         await this.#cluster.ground.timeline.pass(retryMs);
       }
     }
+  }
+
+  #skewMs(): number {
+    return Math.round((this.#random.next() * 2 - 1) * this.#cluster.skewMs);
   }
 
   #pick<T>(among: readonly T[]): T {

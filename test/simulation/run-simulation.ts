@@ -98,8 +98,9 @@ class Run {
       if (!(error instanceof Violation)) throw error;
       ground.violated(error);
     }
+    this.#countJoined();
     const { attempts } = ground.ledger;
-    return {
+    const result = {
       seed,
       profile: profile.name,
       traceHash: ground.trace.hash(),
@@ -112,6 +113,15 @@ class Run {
       violation: ground.violation?.message ?? null,
       tail: ground.trace.tail(this.#options.tailLines ?? tailLinesDefault),
     };
+    this.#cluster.stop();
+    return result;
+  }
+
+  /** Whether nodes that came later were given something to own. */
+  #countJoined(): void {
+    const { ground, joined } = this.#cluster;
+    const owners = new Set([...ground.watch.groups.values()].flatMap(ownersOf));
+    for (const node of joined) ground.trace.count(owners.has(node) ? 'joined node owns' : 'joined node idle');
   }
 
   /** Clients write and read while things go wrong. */

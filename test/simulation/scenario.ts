@@ -171,7 +171,7 @@ export class Scenario {
   }
 
   operation(): OperationKind {
-    return this.pick(['seal-now', 'seal-now', 'truncate', 'truncate', 'drain', 'lose']);
+    return this.pick(['seal-now', 'seal-now', 'truncate', 'truncate', 'drain', 'lose', 'join']);
   }
 
   level(): ConsistencyLevel {

@@ -8,8 +8,6 @@ export const startMs = Date.UTC(2026, 0, 9, 23, 59, 40);
 /** No timer is finer; and what is added to the time must make a difference to it, for times are fractions. */
 const shortestSleepMs = 0.001;
 
-const never = new Promise<never>(() => {});
-
 /**
  * One start of a process: its clock, and what it sees of the world. A process that has ended sees no answer any more
  * and its sleeps never end, so its code stands still wherever it was; one that is paused sees all later.
@@ -23,6 +21,8 @@ export class SimulatedProcess implements Clock {
   #alive = true;
   #paused = false;
   #waiting: (() => void)[] = [];
+  /** Each takes back a listener. */
+  readonly #listening = new Set<() => void>();
 
   constructor(timeline: Timeline, name: string, skewMs: number) {
     this.name = name;
@@ -53,20 +53,40 @@ export class SimulatedProcess implements Clock {
         reject(signal.reason);
         return;
       }
-      const onAbort = (): void => {
+      const stopListening = this.#onAbort(signal, () => {
         timer.cancel();
         reject(signal?.reason);
-      };
+      });
       const timer = this.#timeline.after(Math.max(delayMs, shortestSleepMs), () => {
         this.#whenAwake(() => {
-          signal?.removeEventListener('abort', onAbort);
+          stopListening();
           resolve();
         });
       });
-      if (signal === undefined) return;
-      // Many may sleep under one signal.
-      setMaxListeners(0, signal);
-      signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  /** Settles as `work`, or rejects with the signal's reason as soon as it is aborted. */
+  orAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    if (signal === undefined) return work;
+    if (signal.aborted) {
+      work.catch(() => {
+        // The caller has gone.
+      });
+      return Promise.reject(signal.reason);
+    }
+    return new Promise((resolve, reject) => {
+      const stopListening = this.#onAbort(signal, () => reject(signal.reason));
+      work.then(
+        (result) => {
+          stopListening();
+          resolve(result);
+        },
+        (error: unknown) => {
+          stopListening();
+          reject(error);
+        },
+      );
     });
   }
 
@@ -94,6 +114,7 @@ export class SimulatedProcess implements Clock {
     if (!this.#alive) return;
     this.#alive = false;
     this.#waiting = [];
+    for (const stopListening of this.#listening) stopListening();
     for (const tell of this.#onEnd.splice(0)) tell(reason);
   }
 
@@ -112,7 +133,8 @@ export class SimulatedProcess implements Clock {
   /** Resolves at once, or when the process goes on; never once it has ended. */
   async awake(): Promise<void> {
     while (this.#alive && this.#paused) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    if (!this.#alive) await never;
+    // A promise of its own: one for all would keep every wait that never ends, and what it holds, for ever.
+    if (!this.#alive) await new Promise<never>(() => {});
   }
 
   /** Rejects as soon as the process ends, if `work` has not settled before. */
@@ -135,6 +157,27 @@ export class SimulatedProcess implements Clock {
         },
       );
     });
+  }
+
+  /**
+   * Runs `run` when the signal is aborted, until the function that it returns is called or the process ends: a signal
+   * made of others is kept for as long as it is listened to, and with it all that the listener knows.
+   */
+  #onAbort(signal: AbortSignal | undefined, run: () => void): () => void {
+    if (signal === undefined) return () => {};
+    const stopListening = (): void => {
+      signal.removeEventListener('abort', abort);
+      this.#listening.delete(stopListening);
+    };
+    const abort = (): void => {
+      stopListening();
+      run();
+    };
+    // Many may wait under one signal.
+    setMaxListeners(0, signal);
+    signal.addEventListener('abort', abort);
+    this.#listening.add(stopListening);
+    return stopListening;
   }
 
   #whenAwake(run: () => void): void {

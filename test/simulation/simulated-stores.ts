@@ -5,7 +5,6 @@ import type { MetaDeleteResult, MetaItem, MetaPutResult, MetaStore } from '../..
 import type { ObjectInfo, ObjectStore } from '../../core/ports/object-store.js';
 import type { Random } from '../../core/ports/random.js';
 import { VarveError } from '../../core/std/errors.js';
-import { orAbort } from './network.js';
 import { type SimulatedProcess, startMs } from './simulated-process.js';
 import type { Timeline } from './timeline.js';
 
@@ -112,8 +111,7 @@ export class SharedStores {
     signal: AbortSignal | undefined,
     act: () => Promise<T>,
   ): Promise<T> {
-    const acted = process.gate(this.#underWeather(process, call, act));
-    return signal === undefined ? acted : orAbort(acted, signal);
+    return process.orAbort(process.gate(this.#underWeather(process, call, act)), signal);
   }
 
   async #underWeather<T>(process: SimulatedProcess, call: StoreCall, act: () => Promise<T>): Promise<T> {

@@ -14,6 +14,7 @@ const wanted = [
   'call delivered twice',
   'catch-up ok',
   'hint kept',
+  'joined node owns',
   'group sealed by a quorum alone',
   'late group sealed',
   'ahead group sealed',
