@@ -86,7 +86,6 @@ export class QueryService {
   readonly #preparer: SqlPreparer;
   readonly #planner: QueryPlanner;
   readonly #slots: QuerySlots;
-  #scans = 0;
 
   constructor(options: QueryServiceOptions) {
     this.#options = options;
@@ -237,9 +236,10 @@ export class QueryService {
     const mentioned = mentionedColumns(prepared.root, names);
     // All stop when one fails, so that none reads on for an answer that will not come.
     const abort = new AbortController();
+    let ids = 0;
     const scans = plan.tables.flatMap((table) =>
       plannedHot(table.plan).map(async (source) => {
-        const id = `${this.#scans++}`;
+        const id = `hot-${ids++}`;
         const request = { database: plan.database, plan: table.plan, source, mentioned, id };
         const bytes = await readHotSource(hot, request, budget, AbortSignal.any([signal, abort.signal]));
         return [source, bytes] as const;
@@ -264,13 +264,14 @@ export class QueryService {
     files: PinnedFiles,
   ): Promise<EngineAnswer> {
     const { engine, limits } = this.#options;
+    let ids = 0;
     const locations = {
       pathOf: files.pathOf,
       scanOf: (source: object) => {
         const scan = hotScans.get(source);
         return { id: scan?.id ?? '', columns: new Set(scan?.columns.map((column) => column.name)) };
       },
-      nextScanId: () => `${this.#scans++}`,
+      nextScanId: () => `settled-${ids++}`,
     };
     const views = plan.tables.map((table) => viewSql(table.name, table.plan, locations));
     const rewritten = rewriteRequest(plan, prepared, request.parameters);

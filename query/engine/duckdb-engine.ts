@@ -1,20 +1,11 @@
-import { mkdirSync } from 'node:fs';
-import {
-  type DuckDBConnection,
-  type DuckDBDataChunk,
-  DuckDBInstance,
-  type DuckDBPreparedStatement,
-  type DuckDBResult,
-  type DuckDBType,
-  type DuckDBValue,
-  StatementType,
-} from '@duckdb/node-api';
-import { VarveError } from '../../core/std/errors.js';
+import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBResult, DuckDBType } from '@duckdb/node-api';
+import { isVarveError, VarveError } from '../../core/std/errors.js';
 import { finishing } from '../finishing.js';
 import { encoderFor } from '../formats/encoder-for.js';
 import type { ResultEncoder } from '../formats/result-encoder.js';
-import { engineError, isFatal } from './engine-errors.js';
-import { closeSandbox, type EngineOptions, macroStatements, nowVariable } from './engine-settings.js';
+import { engineError } from './engine-errors.js';
+import { EngineLane, KeptConnections } from './engine-lane.js';
+import type { EngineOptions } from './engine-settings.js';
 import { decodeHotScan } from './hot-scan.js';
 import type {
   EngineAnswer,
@@ -26,8 +17,8 @@ import type {
   ViewSql,
 } from './query-engine.js';
 import { readChunk, resultKind } from './result-reader.js';
+import { bindParameters, RunningQuery, type StartedStatement, setNowSql } from './running-query.js';
 import type { EngineScan } from './scan.js';
-import { scanTableFunction, scanTableNames } from './scan-table.js';
 import { SettledRows } from './settled-rows.js';
 
 interface SerializedSql {
@@ -39,49 +30,62 @@ interface SerializedSql {
 
 /** Memory for what is known of settled files, roughly. */
 const knownOfFilesBytesMax = 64 * 2 ** 20;
+/** The narrow lane's part of the engine's memory: one in so many. */
+const narrowShare = 8;
+/** Rows with which a query may take the narrow lane: they come through one thread anyway. */
+const narrowRowsMax = 100_000;
+/** Connections that keep their views; some tens of kilobytes each. */
+const keptConnectionsMax = 16;
+
+/** What a query reads, as one of the lanes is to have it. */
+interface ReadyQuery {
+  readonly request: ExecuteRequest;
+  readonly views: readonly string[];
+  readonly scans: ReadonlyMap<string, EngineScan>;
+  /** True when all rows come from scans of ours and are few. */
+  readonly isNarrow: boolean;
+}
 
 /**
- * DuckDB, sandboxed, in the thread that opens it. One instance; a connection a query, which is where its views and
- * its "now" live and die. The thread must stay free while a query reads hot data: the engine calls back into it.
+ * DuckDB, sandboxed, in the thread that opens it, as two instances. The wide lane has all threads and reads files. The
+ * narrow lane has the one thread that calls it, reads no file and does not spill: with two, one of them waits in a loop
+ * for the other, which costs a short query more than the query itself. What is too large for it goes the wide way. A
+ * connection serves one query at a time; its views and its "now" are that query's. The thread must stay free while a
+ * query reads scans: the engine calls back into it.
  */
 export class DuckDbEngine implements QueryEngine {
-  readonly #instance: DuckDBInstance;
-  /** For parsing and constants only; never used by two calls at once. */
-  readonly #parser: DuckDBConnection;
-  readonly #scans: Map<string, EngineScan>;
+  readonly #wide: EngineLane;
+  readonly #narrow: EngineLane;
+  readonly #kept = new KeptConnections(keptConnectionsMax);
   readonly #settledRows = new SettledRows(knownOfFilesBytesMax);
   readonly #onFatal: () => void;
   /** Kept prepared: every new text goes through it. */
   #serialize: DuckDBPreparedStatement | undefined;
   #parserQueue: Promise<unknown> = Promise.resolve();
 
-  private constructor(
-    instance: DuckDBInstance,
-    parser: DuckDBConnection,
-    scans: Map<string, EngineScan>,
-    onFatal: () => void,
-  ) {
-    this.#instance = instance;
-    this.#parser = parser;
-    this.#scans = scans;
+  private constructor(wide: EngineLane, narrow: EngineLane, onFatal: () => void) {
+    this.#wide = wide;
+    this.#narrow = narrow;
     this.#onFatal = onFatal;
   }
 
   /** @param onFatal called when the engine has hit a defect and will answer nothing any more */
   static async open(options: EngineOptions, onFatal: () => void = () => {}): Promise<DuckDbEngine> {
-    mkdirSync(options.spillDirectory, { recursive: true });
-    const instance = await DuckDBInstance.create(':memory:', {
-      threads: String(options.threads),
-      memory_limit: `${options.memoryBytesMax} bytes`,
+    const { threads, settledDirectories, spillDirectory, spillBytesMax } = options;
+    const narrowBytesMax = Math.trunc(options.memoryBytesMax / narrowShare);
+    const wide = await EngineLane.open({
+      threads,
+      memoryBytesMax: options.memoryBytesMax - narrowBytesMax,
+      spill: { directory: spillDirectory, bytesMax: spillBytesMax },
+      settledDirectories,
     });
-    const connection = await instance.connect();
-    const scans = new Map<string, EngineScan>();
-    for (const name of scanTableNames) {
-      connection.registerTableFunction(scanTableFunction(name, (id) => scans.get(id)));
-    }
-    for (const statement of macroStatements) await connection.run(statement);
-    await closeSandbox(connection, options);
-    return new DuckDbEngine(instance, connection, scans, onFatal);
+    const narrow = await EngineLane.open({
+      threads: 1,
+      memoryBytesMax: narrowBytesMax,
+      spill: null,
+      settledDirectories: [],
+    });
+    return new DuckDbEngine(wide, narrow, onFatal);
   }
 
   async parse(sql: string): Promise<ParsedSql> {
@@ -118,58 +122,76 @@ export class DuckDbEngine implements QueryEngine {
   }
 
   async execute(request: ExecuteRequest, signal?: AbortSignal): Promise<EngineAnswer> {
-    const connection = await this.#instance.connect().catch((error: unknown) => {
-      throw engineError(error);
-    });
-    const run = new RunningQuery(connection, signal, this.#onFatal);
-    const heldScans: string[] = [];
+    const query = this.#ready(request);
+    if (!query.isNarrow) return this.#run(this.#wide, query, signal);
     try {
-      const hold = (id: string, scan: EngineScan): void => {
-        this.#scans.set(id, scan);
-        heldScans.push(id);
-      };
-      for (const scan of request.hotScans) hold(scan.id, decodeHotScan(scan));
-      const views = request.views.map((view) => this.#viewText(view, hold));
-      const result = await run.start(request, views);
-      const columns = result
-        .columnNames()
-        .map((name, index) => ({ name, type: String(result.columnType(index)) }));
-      const release = (): void => this.#release(run, heldScans);
-      return { columns, body: finishing(formatted(run, result, request), release) };
+      return await this.#run(this.#narrow, query, signal);
     } catch (error) {
-      this.#release(run, heldScans);
-      throw signal?.aborted ? signal.reason : engineError(error);
+      if (!isVarveError(error, 'exhausted') || signal?.aborted) throw error;
+      return this.#run(this.#wide, query, signal);
     }
   }
 
   async close(): Promise<void> {
     await this.#parserQueue;
     this.#serialize?.destroySync();
-    this.#parser.closeSync();
-    this.#instance.closeSync();
+    this.#kept.close();
+    this.#narrow.close();
+    this.#wide.close();
   }
 
-  /** The text of a view, with the better of each two ways to read settled rows. */
-  #viewText(view: ViewSql, hold: (id: string, scan: EngineScan) => void): string {
-    const pieces = view.map((piece) => {
+  #ready(request: ExecuteRequest): ReadyQuery {
+    const scans = new Map<string, EngineScan>();
+    for (const scan of request.hotScans) scans.set(scan.id, decodeHotScan(scan));
+    let readsFiles = false;
+    const textOf = (piece: ViewSql[number]): string => {
       if (typeof piece === 'string') return piece;
-      const scan = this.#settledRows.select(piece.scan);
-      if (scan === undefined) return piece.wide;
-      hold(piece.scan.id, scan);
-      return piece.narrow;
-    });
-    return pieces.join('');
+      const scan = 'scan' in piece ? this.#settledRows.select(piece.scan) : undefined;
+      if ('scan' in piece && scan !== undefined) {
+        scans.set(piece.scan.id, scan);
+        return piece.narrow;
+      }
+      readsFiles = true;
+      return piece.wide;
+    };
+    const views = request.views.map((view) => view.map(textOf).join(''));
+    const rows = [...scans.values()].reduce((sum, { rowCount }) => sum + rowCount, 0);
+    return { request, views, scans, isNarrow: scans.size > 0 && !readsFiles && rows <= narrowRowsMax };
   }
 
-  #release(run: RunningQuery, heldScans: readonly string[]): void {
-    run.close();
-    for (const id of heldScans) this.#scans.delete(id);
+  /** Runs it until its first chunk is there: up to then it can be run again elsewhere. */
+  async #run(lane: EngineLane, query: ReadyQuery, signal: AbortSignal | undefined): Promise<EngineAnswer> {
+    const { request, views, scans } = query;
+    const keptAs = lane === this.#narrow ? views.join(';\n') : null;
+    const kept = keptAs === null ? undefined : this.#kept.take(keptAs);
+    const connection = kept ?? (await lane.connect());
+    const run = new RunningQuery({ connection, signal, onFatal: this.#onFatal });
+    let isClosed = false;
+    const release = (outcome: 'answered' | 'failed'): void => {
+      if (isClosed) return;
+      isClosed = true;
+      run.end();
+      if (keptAs !== null && outcome === 'answered') this.#kept.keep(keptAs, connection);
+      else connection.close();
+    };
+    try {
+      connection.lend(scans);
+      const started = await run.start(request, kept === undefined ? views : []);
+      const { result } = started;
+      const columns = result
+        .columnNames()
+        .map((name, index) => ({ name, type: String(result.columnType(index)) }));
+      return { columns, body: finishing(formatted(run, started, request), release) };
+    } catch (error) {
+      release('failed');
+      throw signal?.aborted ? signal.reason : engineError(error);
+    }
   }
 
   #withParser<Result>(use: (connection: DuckDBConnection) => Promise<Result>): Promise<Result> {
     const turn = this.#parserQueue.then(
-      () => use(this.#parser),
-      () => use(this.#parser),
+      () => use(this.#wide.first),
+      () => use(this.#wide.first),
     );
     this.#parserQueue = turn.catch(() => undefined);
     return turn.catch((error: unknown) => {
@@ -178,88 +200,15 @@ export class DuckDbEngine implements QueryEngine {
   }
 }
 
-/** One statement on a connection of its own, interrupted when its signal fires. */
-class RunningQuery {
-  readonly #connection: DuckDBConnection;
-  readonly #signal: AbortSignal | undefined;
-  readonly #onFatal: () => void;
-  #statement: DuckDBPreparedStatement | undefined;
-  #closed = false;
-
-  constructor(connection: DuckDBConnection, signal: AbortSignal | undefined, onFatal: () => void) {
-    this.#connection = connection;
-    this.#signal = signal;
-    this.#onFatal = onFatal;
-  }
-
-  async start(request: ExecuteRequest, views: readonly string[]): Promise<DuckDBResult> {
-    // All in one go: each call to the engine is a turn of another thread.
-    const statements = request.nowMicros === null ? views : [setNowSql(request.nowMicros), ...views];
-    if (statements.length > 0) await this.#interruptible(() => this.#connection.run(statements.join(';\n')));
-    const prefix = { no: '', plan: 'EXPLAIN ', analyze: 'EXPLAIN ANALYZE ' }[request.explain];
-    const statement = await this.#interruptible(() => this.#connection.prepare(prefix + request.sql));
-    this.#statement = statement;
-    // Admission saw a SELECT; if the engine sees anything else, the two disagree and nothing may run.
-    const wanted = request.explain === 'no' ? StatementType.SELECT : StatementType.EXPLAIN;
-    if (statement.statementType !== wanted) {
-      throw new VarveError('invalid', 'query: got a statement that is no SELECT; want one SELECT statement');
-    }
-    bind(statement, request.parameters);
-    return this.#interruptible(() => statement.stream());
-  }
-
-  /** The next chunk; null after the last. */
-  fetch(result: DuckDBResult): Promise<DuckDBDataChunk | null> {
-    return this.#interruptible(() => result.fetchChunk());
-  }
-
-  throwIfAborted(): void {
-    this.#signal?.throwIfAborted();
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#statement?.destroySync();
-    this.#connection.closeSync();
-  }
-
-  /**
-   * Interrupts the engine for as long as it works on something that nobody wants any more. Once would not do: an
-   * interrupt that comes before the engine has begun is forgotten when it begins.
-   */
-  async #interruptible<Result>(work: () => Promise<Result>): Promise<Result> {
-    this.throwIfAborted();
-    let isDone = false;
-    const interrupt = (): void => {
-      if (isDone) return;
-      this.#connection.interrupt();
-      setImmediate(interrupt);
-    };
-    this.#signal?.addEventListener('abort', interrupt, { once: true });
-    try {
-      return await work();
-    } catch (error) {
-      if (isFatal(error)) this.#onFatal();
-      throw error;
-    } finally {
-      isDone = true;
-      this.#signal?.removeEventListener('abort', interrupt);
-    }
-  }
-}
-
 async function* formatted(
   run: RunningQuery,
-  result: DuckDBResult,
+  { result, first }: StartedStatement,
   request: ExecuteRequest,
 ): AsyncGenerator<Uint8Array> {
   try {
     const types = result.columnTypes();
     const encoder = makeEncoder(result, types, request);
-    for (;;) {
-      const chunk = await run.fetch(result);
-      if (chunk === null || chunk.rowCount === 0) break;
+    for (let chunk = first; chunk !== null; chunk = await run.fetch(result)) {
       yield* encoder.encode(readChunk(chunk, types));
     }
     run.throwIfAborted();
@@ -280,10 +229,6 @@ function makeEncoder(
   return encoderFor(request.format, fields, request.heldBytesMax);
 }
 
-function setNowSql(nowMicros: bigint): string {
-  return `SET VARIABLE ${nowVariable} = make_timestamp(${nowMicros})`;
-}
-
 async function evaluateOne(
   connection: DuckDBConnection,
   expression: string,
@@ -292,7 +237,7 @@ async function evaluateOne(
   try {
     const statement = await connection.prepare(`SELECT epoch_us(CAST((${expression}) AS TIMESTAMP))::BIGINT`);
     try {
-      bind(statement, parameters);
+      bindParameters(statement, parameters);
       const value = (await statement.runAndReadAll()).getRows()[0]?.[0];
       return typeof value === 'bigint' ? value : null;
     } finally {
@@ -302,25 +247,6 @@ async function evaluateOne(
     // A constant that is none: the query itself will tell what is wrong with it.
     return null;
   }
-}
-
-/** Binds the parameters that the statement has; those it lacks are no error here, the request checks that. */
-function bind(statement: DuckDBPreparedStatement, parameters: SqlParameters): void {
-  for (let index = 1; index <= statement.parameterCount; index++) {
-    const name = statement.parameterName(index);
-    const value = parameters[name];
-    if (value === undefined) {
-      throw new VarveError(
-        'invalid',
-        `query: the SQL has the placeholder $${name}; want a value for it in params`,
-      );
-    }
-    statement.bindValue(index, engineValue(value));
-  }
-}
-
-function engineValue(value: string | number | bigint | boolean | null): DuckDBValue {
-  return typeof value === 'number' && Number.isInteger(value) ? BigInt(value) : value;
 }
 
 function parseError(failure: SerializedSql, sql: string): VarveError {

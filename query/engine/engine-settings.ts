@@ -12,6 +12,16 @@ export interface EngineOptions {
   readonly settledDirectories: readonly string[];
 }
 
+/** Limits of one instance of DuckDB. */
+export interface LaneOptions {
+  readonly threads: number;
+  readonly memoryBytesMax: number;
+  /** Null: it may not spill. */
+  readonly spill: { readonly directory: string; readonly bytesMax: number } | null;
+  /** As in EngineOptions; none for a lane that reads no files. */
+  readonly settledDirectories: readonly string[];
+}
+
 /** Depth of an expression such as a + b + c + …; 200 terms take a fraction of a second. */
 const expressionDepthMax = 250;
 
@@ -19,7 +29,7 @@ const expressionDepthMax = 250;
  * Closes the sandbox. Order matters: directories and time zone before the lock, the lock last; nothing can be set
  * afterwards, by us neither.
  */
-export async function closeSandbox(connection: DuckDBConnection, options: EngineOptions): Promise<void> {
+export async function closeSandbox(connection: DuckDBConnection, options: LaneOptions): Promise<void> {
   const directories = options.settledDirectories.map(sqlText).join(', ');
   const settings = [
     `SET TimeZone = 'UTC'`,
@@ -29,8 +39,8 @@ export async function closeSandbox(connection: DuckDBConnection, options: Engine
     `SET autoload_known_extensions = false`,
     `SET allow_community_extensions = false`,
     `SET parquet_metadata_cache = true`,
-    `SET temp_directory = ${sqlText(options.spillDirectory)}`,
-    `SET max_temp_directory_size = '${options.spillBytesMax} bytes'`,
+    `SET temp_directory = ${sqlText(options.spill?.directory ?? '')}`,
+    `SET max_temp_directory_size = '${options.spill?.bytesMax ?? 0} bytes'`,
     `SET allowed_directories = [${directories}]`,
     `SET enable_external_access = false`,
     `SET lock_configuration = true`,

@@ -62,19 +62,23 @@ export interface ExecuteRequest {
 }
 
 /** A statement in pieces. */
-export type ViewSql = readonly (string | SettledChoice)[];
+export type ViewSql = readonly (string | SettledChoice | WholeFiles)[];
+
+/** SQL that reads settled files whole, as far as their statistics do not rule row groups out. */
+export interface WholeFiles {
+  readonly wide: string;
+}
 
 /** Two ways to read the same settled rows; the engine takes the one that reads less. */
-export interface SettledChoice {
+export interface SettledChoice extends WholeFiles {
   readonly scan: SettledScan;
   /** Reads `varve_settled('<id>')`: the rows of few series, picked out of their files. */
   readonly narrow: string;
-  /** Reads the files whole, as far as their statistics do not rule row groups out. */
-  readonly wide: string;
 }
 
 /** Rows of settled files that have the same columns. */
 export interface SettledScan {
+  /** No other scan of the query has it. The same question asked again should have the same: its views then are alike. */
   readonly id: string;
   /** Paths of the files on this machine. */
   readonly paths: readonly string[];
@@ -101,6 +105,7 @@ export type HotColumnType = 'tag' | 'double' | 'bigint' | 'ubigint' | 'boolean' 
 
 /** Rows that a view reads by `varve_hot('<id>')`: `time` as TIMESTAMP_NS, then the columns. */
 export interface HotScanBytes {
+  /** As of a SettledScan. */
   readonly id: string;
   /** Columns the scan gives; one that a stream lacks is null in it. */
   readonly columns: readonly { readonly name: string; readonly type: HotColumnType }[];

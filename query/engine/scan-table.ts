@@ -48,10 +48,10 @@ const engineTypes: Readonly<Record<ScanColumnType, DuckDBType>> = {
   boolean: BOOLEAN,
 };
 
-/** Makes one of the table functions over the scans that are held now. */
+/** Makes one of the table functions over the scans that are lent now, to each connection its own. */
 export function scanTableFunction(
   name: (typeof scanTableNames)[number],
-  scanOf: (id: string) => EngineScan | undefined,
+  scanOf: (connection: number, id: string) => EngineScan | undefined,
 ): DuckDBTableFunction {
   const filler = new VectorFiller();
   return DuckDBTableFunction.create({
@@ -60,7 +60,7 @@ export function scanTableFunction(
     supportsProjectionPushdown: true,
     bindFunction: (info) => {
       const id = String(info.getParameter(0));
-      const scan = scanOf(id);
+      const scan = scanOf(info.clientContext.connectionId, id);
       if (scan === undefined) {
         info.setError(`no scan ${id}`);
         return;

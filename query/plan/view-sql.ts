@@ -13,7 +13,7 @@ export interface SourceLocations {
   readonly pathOf: (file: DataFile) => string;
   /** The scan held for a hot source: its id and the columns it carries. */
   readonly scanOf: (source: HotSource) => { readonly id: string; readonly columns: ReadonlySet<string> };
-  /** A new id for a scan. */
+  /** An id that no scan of the query has yet. */
   readonly nextScanId: () => string;
 }
 
@@ -101,7 +101,7 @@ function settledSql(
 ): ViewSql[number] {
   const wide = wideSql(files, plan, locations, extra);
   const tags = tagPredicates(plan.schema, plan.bounds);
-  if (tags.length === 0 && rows === 'all') return wide;
+  if (tags.length === 0 && rows === 'all') return { wide };
   const { minTimeNs, maxTimeNs } = plan.bounds;
   const scan: SettledScan = {
     id: locations.nextScanId(),
