@@ -74,10 +74,13 @@ export interface ShardOutcome {
 /** The level was not met for some shard. Sending the same request again is safe: points are idempotent. */
 export class LevelNotMetError extends Error {
   readonly shards: readonly ShardOutcome[];
+  /** When to send it again; sent as Retry-After. */
+  readonly retryAfterSeconds: number;
 
-  constructor(message: string, shards: readonly ShardOutcome[]) {
+  constructor(message: string, shards: readonly ShardOutcome[], retryAfterSeconds: number) {
     super(message);
     this.name = 'LevelNotMetError';
     this.shards = shards;
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }

@@ -21,6 +21,12 @@ import {
 /** How often rows are routed anew because their group had just closed. Groups close once a window, so twice is rare. */
 const routingAttemptsMax = 8;
 
+/**
+ * When a write whose level was not met may be sent again. Owners that failed may be back any moment; nodes that are
+ * missing have to be started first. Each try leaves copies or hints behind, so it shall not come at once.
+ */
+const retryAfterSeconds = { failedOwners: 2, tooFewOwners: 5 };
+
 /** Told of every write, for metrics. */
 export interface WriteMetrics {
   rows(written: number, rejected: number): void;
@@ -124,9 +130,11 @@ export class WritePath implements WriteSink {
     // With this node as the only owner the cause itself (disk full, WAL stopped) says more than a count of copies.
     const isOneCause = missed.every(({ hinted, failed }) => hinted.length === 0 && failed.length === 1);
     if (isOneCause && isVarveError(cause)) throw cause;
+    const lack = tooFewOwners(missed, database);
     throw new LevelNotMetError(
-      `write to "${database.name}": consistency level ${level} not met for ${missed.length} of ${outcomes.length} shards${tooFewOwners(missed, database)}`,
+      `write to "${database.name}": consistency level ${level} not met for ${missed.length} of ${outcomes.length} shards${lack}`,
       outcomes,
+      lack === '' ? retryAfterSeconds.failedOwners : retryAfterSeconds.tooFewOwners,
     );
   }
 

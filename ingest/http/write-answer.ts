@@ -6,6 +6,7 @@ import type { LevelNotMetError } from '../write-contract.js';
 /** A status and the JSON that goes with it; no body where it is undefined. */
 export interface WriteAnswer {
   readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body: object | undefined;
 }
 
@@ -63,6 +64,7 @@ export function writeAnswer(api: WriteApi, summary: WriteSummary): WriteAnswer {
 export function levelNotMetAnswer(path: string, error: LevelNotMetError): WriteAnswer {
   return {
     status: errorTraits.unavailable.httpStatus,
+    headers: { 'retry-after': String(error.retryAfterSeconds) },
     body: { ...errorBody(path, 'unavailable', error.message), retry: 'safe', shards: error.shards },
   };
 }

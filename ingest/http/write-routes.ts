@@ -74,7 +74,10 @@ export async function registerWriteRoutes(
     for (const [path, api] of routes) {
       scope.post(path, { bodyLimit: Number.MAX_SAFE_INTEGER }, async (request, reply) => {
         const answer = await answerWrite(api, request, options, release);
-        return reply.code(answer.status).send(answer.body);
+        return reply
+          .code(answer.status)
+          .headers(answer.headers ?? {})
+          .send(answer.body);
       });
     }
   });

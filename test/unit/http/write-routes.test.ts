@@ -227,7 +227,7 @@ describe('level not met', () => {
   it.each(apis)('%s: 503 with the outcome of every shard', async (api) => {
     const test = await startTestServer();
     test.sink.answer = () => {
-      throw new LevelNotMetError('1 of 1 shards below quorum', shards);
+      throw new LevelNotMetError('1 of 1 shards below quorum', shards, 2);
     };
     const reply = await post(test, urls[api], 'm f=1');
     expect(reply.status).toBe(503);
@@ -236,6 +236,8 @@ describe('level not met', () => {
         ? { code: 'unavailable', message: '1 of 1 shards below quorum' }
         : { error: '1 of 1 shards below quorum' };
     expect(reply.body).toEqual({ ...shape, retry: 'safe', shards });
+    const again = await test.server.inject({ method: 'POST', url: urls[api], body: 'm f=1' });
+    expect(again.headers['retry-after']).toBe('2');
   });
 
   it('passes on when to come again', async () => {
