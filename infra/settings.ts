@@ -35,6 +35,10 @@ export interface Size {
   readonly hotBytesMax: string;
   /** `--wal-bytes-max`. */
   readonly walBytesMax: string;
+  /** `--hint-bytes-max`, for each other node. */
+  readonly hintBytesMax: string;
+  /** The task's own disk: log and hints, and the platform's share. */
+  readonly ingestDiskGiB: number;
   readonly compactorMemoryMiB: number;
   readonly queryMemoryMiB: number;
 }
@@ -46,6 +50,8 @@ export const sizes: Readonly<Record<string, Size>> = {
     ingestMemoryMiB: 2048,
     hotBytesMax: '768MiB',
     walBytesMax: '4GiB',
+    hintBytesMax: '2GiB',
+    ingestDiskGiB: 21,
     compactorMemoryMiB: 1769,
     queryMemoryMiB: 1769,
   },
@@ -54,6 +60,8 @@ export const sizes: Readonly<Record<string, Size>> = {
     ingestMemoryMiB: 8192,
     hotBytesMax: '4GiB',
     walBytesMax: '16GiB',
+    hintBytesMax: '4GiB',
+    ingestDiskGiB: 50,
     compactorMemoryMiB: 3008,
     queryMemoryMiB: 3008,
   },
@@ -62,6 +70,8 @@ export const sizes: Readonly<Record<string, Size>> = {
     ingestMemoryMiB: 32_768,
     hotBytesMax: '20GiB',
     walBytesMax: '64GiB',
+    hintBytesMax: '16GiB',
+    ingestDiskGiB: 150,
     compactorMemoryMiB: 7076,
     queryMemoryMiB: 10_240,
   },
@@ -96,10 +106,10 @@ export function readSettings(context: (key: string) => unknown): Settings {
     stage,
     region: text('region'),
     size,
-    ingestTasks: readIngestTasks(text('ingestTasks') ?? '1'),
+    ingestTasks: readIngestTasks(text('ingestTasks') ?? '3'),
     clients: readCidrs(text('clients')),
     networkCidr: text('networkCidr') ?? '10.86.0.0/16',
-    zones: readZones(text('zones') ?? '2'),
+    zones: readZones(text('zones') ?? '3'),
     certificateArn: text('certificateArn'),
     image: text('image'),
     alarmEmail: text('alarmEmail'),
@@ -111,18 +121,15 @@ export function readSettings(context: (key: string) => unknown): Settings {
 }
 
 function readIngestTasks(given: string): number {
-  if (given === '1') return 1;
-  if (!/^[1-9]\d*$/.test(given)) throw wrong('ingestTasks', given, 'the number 1');
-  throw wrong(
-    'ingestTasks',
-    given,
-    '1: each ingest node wants a name and a log of its own for ever, which tasks of one service do not have',
-  );
+  const tasks = Number(given);
+  // Below three copies a quorum is all of them, and a task that is replaced keeps writes waiting.
+  if (/^\d+$/.test(given) && tasks >= 3 && tasks <= 50) return tasks;
+  throw wrong('ingestTasks', given, '3 to 50: what is in flux is on the disks of three tasks');
 }
 
 function readZones(given: string): number {
   const zones = Number(given);
-  // A load balancer needs two zones, and regions without an account to look them up in show two.
+  // A load balancer needs two. In three zones the loss of one takes one of three copies.
   if (zones !== 2 && zones !== 3) throw wrong('zones', given, '2 or 3');
   return zones;
 }

@@ -1,4 +1,4 @@
-import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Fn, Stack, type StackProps } from 'aws-cdk-lib';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import { CompactorFunction } from './constructs/compactor-function.js';
@@ -15,9 +15,12 @@ export interface VarveStackProps extends StackProps {
 
 /** One deployment of Varve. */
 export class VarveStack extends Stack {
+  readonly #zones: number;
+
   constructor(scope: Construct, id: string, props: VarveStackProps) {
     super(scope, id, props);
     const { settings } = props;
+    this.#zones = settings.zones;
     const stores = new Stores(this, 'Stores');
     const network = new Network(this, 'Network', settings, stores);
     const tokens = generatedSecret(this, 'Tokens', 'What clients show to write to Varve');
@@ -44,6 +47,11 @@ export class VarveStack extends Stack {
       AlarmTopic: watch.topic.topicArn,
     };
     for (const [name, value] of Object.entries(outputs)) new CfnOutput(this, name, { value });
+  }
+
+  /** The first zones of the region, whichever these are there: without an account to ask the CDK takes two. */
+  override get availabilityZones(): string[] {
+    return Array.from({ length: this.#zones }, (_, zone) => Fn.select(zone, Fn.getAzs()));
   }
 }
 

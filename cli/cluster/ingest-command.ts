@@ -23,6 +23,11 @@ export function ingestCommand(): Command {
           'node-1',
         ),
         ...logOptions(),
+        durationFlag(
+          '--figures-interval <duration>',
+          'how often figures of hints are logged; 0s never',
+          '0s',
+        ),
       ],
     ],
     [

@@ -27,6 +27,7 @@ import { readSecretFile } from './cluster-nodes.js';
 import { openClusterSide, type ReplicationFlags } from './cluster-side.js';
 import { ofEcsTask, readEcsTask } from './ecs-task.js';
 import type { EphemeralFlags } from './ephemeral-flags.js';
+import { FigureLog } from './figure-log.js';
 import type { HintFlags } from './hint-flags.js';
 import { openHints } from './hints-setup.js';
 import { JoinGate, registerJoinRoute } from './join-gate.js';
@@ -45,6 +46,7 @@ export interface IngestProcessFlags
     IngestFlags {
   readonly nodeId: string;
   readonly dataDir: string;
+  readonly figuresInterval: number;
 }
 
 /** An ingest node that runs. */
@@ -194,6 +196,12 @@ async function start(flags: IngestProcessFlags, parts: OpenParts): Promise<Inges
     reroute: ingestNode.reroute,
   });
   parts.add(() => hints.stopSending());
+  const figures = new FigureLog({
+    ...{ clock, logger, intervalMs: flags.figuresInterval },
+    hints: () => hints.status(),
+  });
+  figures.start();
+  parts.add(() => figures.stop());
   side.view.onChange(({ kind, node: other }) => {
     if (kind !== 'returned') return;
     replicator.nodeIsBack(other);

@@ -13,7 +13,6 @@ import {
   LogDrivers,
   OperatingSystemFamily,
 } from 'aws-cdk-lib/aws-ecs';
-import { FileSystem, ThroughputMode } from 'aws-cdk-lib/aws-efs';
 import {
   ApplicationLoadBalancer,
   ApplicationProtocol,
@@ -41,6 +40,10 @@ export interface IngestServiceProps {
   readonly clusterSecret: Secret;
 }
 
+/** What varve takes for "as the task's metadata say". */
+const ecsTask = 'ecs:task';
+/** Copies of what is in flux: one may be away, and a quorum is left. */
+const copies = 3;
 const clientPort = 8086;
 const peerPort = 8087;
 /** User and group of the image's processes (Dockerfile). */
@@ -48,7 +51,13 @@ const userId = '1000';
 const dataDirectory = '/var/lib/varve';
 const secretsDirectory = '/run/varve';
 
-/** The ingest node on Fargate, behind an internal load balancer and under a name in the network. */
+/** How long a new task waits for all that is in flux to have its copies. */
+const joinSeconds = 300;
+/** The longest that Fargate waits between SIGTERM and SIGKILL, and what of it the node has for handing over. */
+const stopSeconds = 120;
+const leaveSeconds = stopSeconds - 10;
+
+/** The ingest nodes on Fargate, a task each over the zones, behind an internal load balancer and under a name in the network. */
 export class IngestService extends Construct {
   readonly service: FargateService;
   readonly loadBalancer: ApplicationLoadBalancer;
@@ -65,6 +74,7 @@ export class IngestService extends Construct {
       removalPolicy: RemovalPolicy.DESTROY,
     });
     this.#group = new SecurityGroup(this, 'Group', { vpc, description: 'Varve ingest node' });
+    this.allowPeer(this.#group);
     const task = this.#taskDefinition(props);
     const cluster = new Cluster(this, 'Cluster', {
       vpc,
@@ -75,14 +85,13 @@ export class IngestService extends Construct {
       cluster,
       taskDefinition: task,
       desiredCount: settings.ingestTasks,
-      // One node, one write-ahead log: the old task is gone before the new one starts. Clients meet a refused
-      // connection or 503 for that while, and try again, as Telegraf does.
-      minHealthyPercent: 0,
-      maxHealthyPercent: 100,
-      availabilityZoneRebalancing: AvailabilityZoneRebalancing.DISABLED,
+      // One more than is wanted, and never one less: a new task starts, and only once it has joined is an old one told to
+      // end, which then has somebody to hand over to (docs/adr/0014).
+      minHealthyPercent: 100,
+      maxHealthyPercent: oneMorePercent(settings.ingestTasks),
+      availabilityZoneRebalancing: AvailabilityZoneRebalancing.ENABLED,
       circuitBreaker: { rollback: true },
-      // Waiting for the former task's lock and replaying the log come before the first answer.
-      healthCheckGracePeriod: Duration.minutes(6),
+      healthCheckGracePeriod: Duration.seconds(joinSeconds + 60),
       securityGroups: [this.#group],
       cloudMapOptions: {
         cloudMapNamespace: new PrivateDnsNamespace(this, 'Names', {
@@ -94,7 +103,6 @@ export class IngestService extends Construct {
         dnsTtl: Duration.seconds(10),
       },
     });
-    this.#keepLogOnFileSystem(props, task);
     this.loadBalancer = this.#balancer(props);
     this.targets = this.#listen(settings);
   }
@@ -109,6 +117,7 @@ export class IngestService extends Construct {
     const task = new FargateTaskDefinition(this, 'Task', {
       cpu: size.ingestCpu,
       memoryLimitMiB: size.ingestMemoryMiB,
+      ephemeralStorageGiB: size.ingestDiskGiB,
       runtimePlatform: {
         cpuArchitecture: CpuArchitecture.X86_64,
         operatingSystemFamily: OperatingSystemFamily.LINUX,
@@ -122,8 +131,7 @@ export class IngestService extends Construct {
       user: userId,
       readonlyRootFilesystem: true,
       portMappings: [{ containerPort: clientPort }, { containerPort: peerPort }],
-      // The longest that Fargate waits between SIGTERM and SIGKILL; varve needs a few seconds.
-      stopTimeout: Duration.seconds(120),
+      stopTimeout: Duration.seconds(stopSeconds),
       logging: LogDrivers.awsLogs({ logGroup: this.logGroup, streamPrefix: 'ingest' }),
       environment: {
         AWS_REGION: Stack.of(this).region,
@@ -132,56 +140,31 @@ export class IngestService extends Construct {
         VARVE_PORT: String(clientPort),
         VARVE_PEER_HOST: '0.0.0.0',
         VARVE_PEER_PORT: String(peerPort),
-        VARVE_NODE_ID: 'ingest-1',
+        VARVE_NODE_ID: ecsTask,
+        VARVE_ADVERTISE: ecsTask,
+        VARVE_EPHEMERAL: 'true',
+        VARVE_LEAVE_WITHIN: `${leaveSeconds}s`,
+        VARVE_JOIN_PATIENCE: `${joinSeconds}s`,
+        VARVE_REPLICATION: String(copies),
         VARVE_DATA_DIR: dataDirectory,
         VARVE_TOKEN_FILE: `${secretsDirectory}/tokens`,
         VARVE_CLUSTER_SECRET_FILE: `${secretsDirectory}/cluster-secret`,
         VARVE_HOT_BYTES_MAX: size.hotBytesMax,
         VARVE_WAL_BYTES_MAX: size.walBytesMax,
+        VARVE_HINT_BYTES_MAX: size.hintBytesMax,
         VARVE_LOG_FORMAT: 'json',
-        VARVE_TASK_LOCK: `${dataDirectory}/task.lock`,
+        // The hint alarm reads them: nothing here scrapes nodes.
+        VARVE_FIGURES_INTERVAL: '1m',
       },
       secrets: {
         VARVE_TOKENS: InjectedSecret.fromSecretsManager(tokens),
         VARVE_CLUSTER_SECRET: InjectedSecret.fromSecretsManager(clusterSecret),
       },
     });
+    addVolume(task, container, 'data', dataDirectory);
     addVolume(task, container, 'secrets', secretsDirectory);
     addVolume(task, container, 'temporary', '/tmp');
     return task;
-  }
-
-  /** The log outlives its task: what is in flux is nowhere else, since the stack runs one node (docs/deploy.md). */
-  #keepLogOnFileSystem({ network }: IngestServiceProps, task: FargateTaskDefinition): void {
-    const { vpc } = network;
-    const fileSystem = new FileSystem(this, 'Log', {
-      vpc,
-      vpcSubnets: { subnets: vpc.isolatedSubnets },
-      encrypted: true,
-      throughputMode: ThroughputMode.ELASTIC,
-      removalPolicy: RemovalPolicy.RETAIN,
-    });
-    const accessPoint = fileSystem.addAccessPoint('LogAccess', {
-      path: '/varve',
-      posixUser: { uid: userId, gid: userId },
-      createAcl: { ownerUid: userId, ownerGid: userId, permissions: '700' },
-    });
-    fileSystem.grantReadWrite(task.taskRole);
-    fileSystem.connections.allowDefaultPortFrom(this.#group, 'the write-ahead log');
-    task.addVolume({
-      name: 'data',
-      efsVolumeConfiguration: {
-        fileSystemId: fileSystem.fileSystemId,
-        transitEncryption: 'ENABLED',
-        authorizationConfig: { accessPointId: accessPoint.accessPointId, iam: 'ENABLED' },
-      },
-    });
-    task.defaultContainer?.addMountPoints({
-      sourceVolume: 'data',
-      containerPath: dataDirectory,
-      readOnly: false,
-    });
-    this.service.node.addDependency(fileSystem.mountTargetsAvailable);
   }
 
   #balancer({ settings, network }: IngestServiceProps): ApplicationLoadBalancer {
@@ -220,12 +203,18 @@ export class IngestService extends Construct {
       port: clientPort,
       protocol: ApplicationProtocol.HTTP,
       targets: [this.service],
-      // Writes under way finish; new ones go to the next task.
+      // Writes under way finish; new ones go to other tasks.
       deregistrationDelay: Duration.seconds(30),
-      // While it recovers the node answers writes with 503 and Retry-After, which tells clients more than a balancer can.
-      healthCheck: { path: '/health', interval: Duration.seconds(10), healthyThresholdCount: 2 },
+      // Not /ready: while a store is away every node says that it is not, and a service that replaced them all for it would
+      // throw away what is in flux.
+      healthCheck: { path: '/joined', interval: Duration.seconds(10), healthyThresholdCount: 2 },
     });
   }
+}
+
+/** Per cent of the wanted tasks that are one task more; it is rounded down to whole tasks. */
+function oneMorePercent(tasks: number): number {
+  return Math.ceil((100 * (tasks + 1)) / tasks);
 }
 
 function addVolume(

@@ -29,10 +29,24 @@ export interface WatchProps {
   readonly query: QueryFunction;
 }
 
+/** Metrics that are made of log lines. */
+interface LoggedMetrics {
+  readonly sealLag: IMetric;
+  readonly hintAge: IMetric;
+  readonly errors: IMetric;
+}
+
 const minute = Duration.minutes(1);
 const fiveMinutes = Duration.minutes(5);
 /** A group that is due waits this long before it is an alarm: ten runs of the compactor. */
 const sealLagSecondsMax = 600;
+/**
+ * Hints older than this are an alarm. Those for a task that was replaced have nobody to go to until their group is sealed,
+ * which takes a window, its grace and a run or two of the compactor: about twenty minutes.
+ */
+const hintAgeSecondsMax = 2400;
+/** Of the three copies of what is in flux. */
+const quorum = 2;
 /** pino's number for messages of level error. */
 const errorLevel = 50;
 
@@ -58,11 +72,25 @@ export class Watch extends Construct {
       value: '1',
       statistic: Stats.SUM,
     });
-    this.#addAlarms(props, sealLag, ingestErrors);
-    this.#addDashboard(props, sealLag, ingestErrors);
+    const hintAge = this.#loggedMetric('OldestHintSeconds', props.ingest.logGroup, {
+      // Each node logs its own; the oldest of all is what matters.
+      pattern: FilterPattern.numberValue('$.OldestHintSeconds', '>=', 0),
+      value: '$.OldestHintSeconds',
+      statistic: Stats.MAXIMUM,
+    });
+    const logged = { sealLag, hintAge, errors: ingestErrors };
+    this.#addAlarms(props, logged);
+    this.#addDashboard(props, logged);
   }
 
-  #addAlarms({ stores, ingest, compactor, query }: WatchProps, sealLag: IMetric, errors: IMetric): void {
+  #addAlarms({ stores, ingest, compactor, query }: WatchProps, logged: LoggedMetrics): void {
+    const { sealLag, hintAge, errors } = logged;
+    this.#alarm(
+      'HintAge',
+      'Batches that an ingest node could not be given wait for long: copies are missing',
+      hintAge,
+      { threshold: hintAgeSecondsMax, evaluationPeriods: 2 },
+    );
     this.#alarm('SealLag', 'Settled history falls behind: a group that is due is not sealed', sealLag, {
       threshold: sealLagSecondsMax,
       evaluationPeriods: 2,
@@ -94,17 +122,21 @@ export class Watch extends Construct {
       threshold: 1,
       evaluationPeriods: 1,
     });
-    this.#alarm(
-      'IngestDown',
-      'No ingest node is healthy: writes are refused',
-      ingest.targets.metrics.healthyHostCount({ period: minute, statistic: Stats.MINIMUM }),
-      {
-        threshold: 1,
-        evaluationPeriods: 10,
-        comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
-        treatMissingData: TreatMissingData.BREACHING,
-      },
-    );
+    const nodes = ingest.targets.metrics.healthyHostCount({ period: minute, statistic: Stats.MINIMUM });
+    const fewer = {
+      comparisonOperator: ComparisonOperator.LESS_THAN_THRESHOLD,
+      treatMissingData: TreatMissingData.BREACHING,
+    };
+    this.#alarm('IngestDown', 'Fewer ingest nodes than a quorum: writes are refused', nodes, {
+      ...fewer,
+      threshold: quorum,
+      evaluationPeriods: 3,
+    });
+    this.#alarm('IngestShort', 'Fewer ingest nodes than wanted, for longer than a replacement takes', nodes, {
+      ...fewer,
+      threshold: this.#settings.ingestTasks,
+      evaluationPeriods: 15,
+    });
     this.#alarm(
       'IngestFailures',
       'The ingest node answers with 5xx: stores out of reach, or a limit is met',
@@ -131,13 +163,16 @@ export class Watch extends Construct {
     );
   }
 
-  #addDashboard({ stores, ingest, compactor, query }: WatchProps, sealLag: IMetric, errors: IMetric): void {
+  #addDashboard({ stores, ingest, compactor, query }: WatchProps, logged: LoggedMetrics): void {
+    const { sealLag, hintAge, errors } = logged;
     const { targets, service, loadBalancer } = ingest;
     const graph = (title: string, ...left: IMetric[]): GraphWidget =>
       new GraphWidget({ title, left, width: 8, height: 6 });
     const dashboard = new Dashboard(this, 'Dashboard', { dashboardName: `varve-${this.#settings.stage}` });
     dashboard.addWidgets(
       graph('Seal lag, seconds', sealLag),
+      graph('Oldest hint, seconds', hintAge),
+      graph('Ingest nodes', targets.metrics.healthyHostCount({ statistic: Stats.MINIMUM })),
       graph('Write requests', loadBalancer.metrics.requestCount()),
       graph(
         'Time to answer a write, seconds',

@@ -22,11 +22,4 @@ if [ "${1:-}" = ingest ]; then
   export VARVE_ADVERTISE="${VARVE_ADVERTISE:-http://${address%% *}:${VARVE_PEER_PORT:-8087}}"
 fi
 
-# A write-ahead log on a shared file system has one writer. While a deployment replaces the task the old one may still
-# be finishing its requests; the new one waits for its lock, which the file system lets go of when the process ends.
-# Whoever has it may clear away the note of a process that was killed: on another machine nobody can tell whether it lives.
-if [ -n "${VARVE_TASK_LOCK:-}" ]; then
-  exec flock --no-fork --timeout "${VARVE_TASK_LOCK_SECONDS:-240}" "$VARVE_TASK_LOCK" \
-    sh -c 'rm -f "$VARVE_DATA_DIR/varve.lock" && exec node "$0" "$@"' "$program" "$@"
-fi
 exec node "$program" "$@"

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Match, type Template } from 'aws-cdk-lib/assertions';
@@ -77,13 +77,8 @@ describe('stores', () => {
 });
 
 describe('roles', () => {
-  it('lets the ingest node change the catalog and use its log, and nothing of history', () => {
-    expect(actionsOf(template, 'IngestTaskTaskRole')).toEqual([
-      ...catalogRead,
-      'dynamodb:UpdateItem',
-      'elasticfilesystem:ClientMount',
-      'elasticfilesystem:ClientWrite',
-    ]);
+  it('lets the ingest node change the catalog, and nothing of history', () => {
+    expect(actionsOf(template, 'IngestTaskTaskRole')).toEqual([...catalogRead, 'dynamodb:UpdateItem']);
   });
 
   it('lets the compactor alone write and delete history', () => {
@@ -220,40 +215,6 @@ describe('the ingest task', () => {
     ]);
     expect(JSON.stringify(container.Environment)).not.toContain('resolve:secretsmanager');
   });
-
-  it('is gone before its successor starts, and rolls back by itself', () => {
-    template.hasResourceProperties('AWS::ECS::Service', {
-      DesiredCount: 1,
-      AvailabilityZoneRebalancing: 'DISABLED',
-      DeploymentConfiguration: {
-        MinimumHealthyPercent: 0,
-        MaximumPercent: 100,
-        DeploymentCircuitBreaker: { Enable: true, Rollback: true },
-      },
-    });
-  });
-
-  it('keeps its log encrypted on a file system that outlives it, under a lock', () => {
-    template.hasResource('AWS::EFS::FileSystem', {
-      DeletionPolicy: 'Retain',
-      Properties: { Encrypted: true },
-    });
-    template.hasResourceProperties('AWS::ECS::TaskDefinition', {
-      ContainerDefinitions: [
-        Match.objectLike({
-          Environment: Match.arrayWith([{ Name: 'VARVE_TASK_LOCK', Value: '/var/lib/varve/task.lock' }]),
-        }),
-      ],
-      Volumes: Match.arrayWith([
-        Match.objectLike({
-          EFSVolumeConfiguration: Match.objectLike({
-            TransitEncryption: 'ENABLED',
-            AuthorizationConfig: Match.objectLike({ IAM: 'ENABLED' }),
-          }),
-        }),
-      ]),
-    });
-  });
 });
 
 describe('functions', () => {
@@ -322,6 +283,47 @@ describe('watching', () => {
     const alarms = Object.values(template.findResources('AWS::CloudWatch::Alarm'));
     expect(alarms.length).toBeGreaterThanOrEqual(9);
     for (const alarm of alarms) expect(alarm['Properties'].AlarmActions).toHaveLength(1);
+  });
+
+  it.each([
+    ['SealLagSeconds', '$.OldestWaitingSeconds', 'compactor/lambda/embedded-metrics.ts', 600],
+    ['OldestHintSeconds', '$.OldestHintSeconds', 'cli/cluster/figure-log.ts', 2400],
+  ])('makes %s of what is logged, alarms on it and shows it', (metric, field, source, threshold) => {
+    template.hasResourceProperties('AWS::Logs::MetricFilter', {
+      FilterPattern: `{ ${field} >= 0 }`,
+      MetricTransformations: [{ MetricName: metric, MetricNamespace: 'Varve/dev', MetricValue: field }],
+    });
+    expect(readFileSync(new URL(`../../${source}`, import.meta.url), 'utf8')).toContain(field.slice(2));
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: metric,
+      Namespace: 'Varve/dev',
+      Statistic: 'Maximum',
+      Threshold: threshold,
+    });
+    const [dashboard] = Object.values(template.findResources('AWS::CloudWatch::Dashboard'));
+    expect(JSON.stringify(dashboard)).toContain(metric);
+  });
+
+  it('alarms on logged errors of nodes, and when fewer of them than a quorum are there', () => {
+    template.hasResourceProperties('AWS::Logs::MetricFilter', { FilterPattern: '{ $.level >= 50 }' });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName: 'IngestErrors', Threshold: 1 });
+    for (const threshold of [2, 3])
+      template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+        MetricName: 'HealthyHostCount',
+        ComparisonOperator: 'LessThanThreshold',
+        TreatMissingData: 'breaching',
+        Threshold: threshold,
+      });
+  });
+
+  it('has the nodes log their figures', () => {
+    template.hasResourceProperties('AWS::ECS::TaskDefinition', {
+      ContainerDefinitions: [
+        Match.objectLike({
+          Environment: Match.arrayWith([{ Name: 'VARVE_FIGURES_INTERVAL', Value: '1m' }]),
+        }),
+      ],
+    });
   });
 
   it('refuses queue and topic without TLS', () => {

@@ -5,13 +5,14 @@ const read = (context: Readonly<Record<string, unknown>>): Settings => readSetti
 
 describe('settings of a deployment', () => {
   it('has a default for everything', () => {
-    expect(read({})).toMatchObject({ stage: 'dev', ingestTasks: 1, size: sizes['small'] });
+    expect(read({})).toMatchObject({ stage: 'dev', ingestTasks: 3, zones: 3, size: sizes['small'] });
   });
 
-  it('refuses more than one ingest task and says why', () => {
-    expect(() => read({ ingestTasks: '3' })).toThrow(
-      /context "ingestTasks": got 3; want 1: .*a name and a log of its own/,
+  it('refuses fewer ingest tasks than what is in flux has copies, and says why', () => {
+    expect(() => read({ ingestTasks: '2' })).toThrow(
+      /context "ingestTasks": got 2; want 3 to 50: .*on the disks of three tasks/,
     );
+    expect(read({ ingestTasks: '5' }).ingestTasks).toBe(5);
   });
 
   it.each([
@@ -31,6 +32,14 @@ describe('settings of a deployment', () => {
   it('reads tags of the command line and of cdk.json', () => {
     expect(read({ tags: 'owner=ops,cost=42' }).tags).toEqual({ owner: 'ops', cost: '42' });
     expect(read({ tags: { owner: 'ops' } }).tags).toEqual({ owner: 'ops' });
+  });
+
+  it('leaves room on the disk of a task beside its log and its hints for two other nodes', () => {
+    for (const { walBytesMax, hintBytesMax, ingestDiskGiB } of Object.values(sizes)) {
+      expect(Number.parseInt(walBytesMax, 10) + 2 * Number.parseInt(hintBytesMax, 10)).toBeLessThan(
+        ingestDiskGiB - 8,
+      );
+    }
   });
 
   it('leaves memory beside the hot tier in every size', () => {
