@@ -57,6 +57,7 @@ export async function readHotSource(
           minTimeNs: source.minTimeNs,
           maxTimeNs: source.maxTimeNs,
           tags: tagPredicates(plan.schema, plan.bounds).map(({ tag, values }) => ({ tag, values })),
+          narrow: true,
           owners,
         },
         signal,

@@ -1,4 +1,5 @@
 import { type Data, DataType, RecordBatchReader, type Vector } from 'apache-arrow';
+import type { NarrowIntegers } from '../../core/codec/narrow-integers.js';
 import { VarveError } from '../../core/std/errors.js';
 import type { HotColumnType, HotScanBytes } from './query-engine.js';
 import {
@@ -62,9 +63,15 @@ function decodeColumn(
     };
   }
   if (type === 'boolean' && DataType.isBool(data.type)) return unpackBooleans(data);
-  const isNumber = DataType.isFloat(data.type) || DataType.isInt(data.type);
-  if (type !== 'tag' && type !== 'string' && type !== 'boolean' && isNumber) return fixed(data, 8);
+  if (type === 'double' || type === 'bigint' || type === 'ubigint') {
+    if (isNarrow(data.values)) return { kind: 'narrow', type, values: data.values, ...validityOf(data) };
+    if (DataType.isFloat(data.type) || DataType.isInt(data.type)) return fixed(data, 8);
+  }
   throw new VarveError('corrupt', `hot scan: got column "${name}" as ${data.type}; want a ${type}`);
+}
+
+function isNarrow(values: unknown): values is NarrowIntegers {
+  return values instanceof Int8Array || values instanceof Int16Array || values instanceof Int32Array;
 }
 
 function validityOf(data: Data): { readonly validity: Uint8Array | null; readonly validityOffset: number } {
@@ -102,11 +109,12 @@ function tag(data: Data, dictionaries: Map<Vector, TagDictionary>): BatchColumn 
   return { kind: 'tag', codes: tagCodes(data, dictionary.constants.length - 1), dictionary };
 }
 
-function tagCodes(data: Data, nullCode: number): Int32Array {
-  const codes = data.values as Int32Array;
+function tagCodes(data: Data, nullCode: number): NarrowIntegers {
+  const codes = data.values as NarrowIntegers;
   const { validity, validityOffset } = validityOf(data);
   if (validity === null) return codes;
-  const withNulls = codes.slice(0, data.length);
+  // The code of null may need more bytes than the others.
+  const withNulls = Int32Array.from(codes.subarray(0, data.length));
   for (let row = 0; row < data.length; row++) {
     const bit = validityOffset + row;
     if (((validity[bit >> 3] ?? 0) & (1 << (bit & 7))) === 0) withNulls[row] = nullCode;

@@ -11,6 +11,7 @@ import {
   VARCHAR,
 } from '@duckdb/node-api';
 import duckdb from '@duckdb/node-bindings';
+import { type NarrowIntegers, signExtend } from '../../core/codec/narrow-integers.js';
 import { errorMessage } from '../../core/std/errors.js';
 import type { BatchColumn, EngineScan, ScanBatch, ScanColumnType, TagDictionary } from './scan.js';
 
@@ -134,6 +135,8 @@ function constantRun(columns: readonly (BatchColumn | undefined)[], start: numbe
 /** Fills vectors; keeps its scratch memory. */
 class VectorFiller {
   readonly #strings = new Int32Array(vectorRows * 4);
+  readonly #lanes = new Int32Array(vectorRows * 2);
+  readonly #doubles = new Float64Array(this.#lanes.buffer);
   readonly #validity = new Uint8Array(vectorRows / 8);
   readonly #null = duckdb.create_null_value();
 
@@ -146,6 +149,14 @@ class VectorFiller {
         const { bytes, width } = column;
         const offset = bytes.byteOffset + start * width;
         duckdb.copy_data_to_vector(vector, 0, bytes.buffer as ArrayBuffer, offset, count * width);
+        this.#copyValidity(vector, column.validity, column.validityOffset + start, count);
+        return;
+      }
+      case 'narrow': {
+        const { type, values } = column;
+        if (type === 'double') this.#doubles.set(values.subarray(start, start + count));
+        else signExtend(values, start, start + count, this.#lanes, 0);
+        duckdb.copy_data_to_vector(vector, 0, this.#lanes.buffer, 0, count * 8);
         this.#copyValidity(vector, column.validity, column.validityOffset + start, count);
         return;
       }
@@ -191,7 +202,7 @@ class VectorFiller {
    */
   #fillTags(
     vector: Vector,
-    codes: Int32Array,
+    codes: NarrowIntegers,
     dictionary: TagDictionary,
     start: number,
     count: number,
@@ -222,7 +233,7 @@ class VectorFiller {
 
   #assignLongTags(
     vector: Vector,
-    codes: Int32Array,
+    codes: NarrowIntegers,
     dictionary: TagDictionary,
     start: number,
     count: number,

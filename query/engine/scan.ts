@@ -1,4 +1,5 @@
 import duckdb from '@duckdb/node-bindings';
+import type { NarrowIntegers } from '../../core/codec/narrow-integers.js';
 import type { HotColumnType } from './query-engine.js';
 
 /** A value that the engine holds for us. */
@@ -27,6 +28,14 @@ export type BatchColumn =
       readonly validity: Uint8Array | null;
       readonly validityOffset: number;
     }
+  /** Whole numbers that stand for doubles or 64-bit integers, in fewer bytes than these. */
+  | {
+      readonly kind: 'narrow';
+      readonly type: 'double' | 'bigint' | 'ubigint';
+      readonly values: NarrowIntegers;
+      readonly validity: Uint8Array | null;
+      readonly validityOffset: number;
+    }
   | {
       readonly kind: 'string';
       readonly offsets: Int32Array;
@@ -35,7 +44,7 @@ export type BatchColumn =
       readonly validityOffset: number;
     }
   /** Codes index the dictionary; the null of a tag is its last constant. */
-  | { readonly kind: 'tag'; readonly codes: Int32Array; readonly dictionary: TagDictionary };
+  | { readonly kind: 'tag'; readonly codes: NarrowIntegers; readonly dictionary: TagDictionary };
 
 /** Some rows of a scan, at least one: the columns that were wanted, in that order; undefined for one that nothing reads. */
 export interface ScanBatch {
