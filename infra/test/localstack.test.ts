@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parse as parseToml } from 'smol-toml';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 
@@ -71,8 +72,17 @@ describe('docker-compose.yml', () => {
   });
 
   it('has Telegraf write to every node, once all are there', () => {
-    const [, urls = ''] = /^\s*urls = (\[.*\])$/m.exec(read('localstack/telegraf.conf')) ?? [];
-    expect(JSON.parse(urls)).toEqual(nodes.map((node) => `http://${node}:8086`));
+    const telegraf = parseToml(read('localstack/telegraf.conf'));
+    expect(Object.keys(telegraf).sort()).toEqual(['agent', 'inputs', 'outputs']);
+    // What the output takes; a key that it does not know keeps Telegraf from its start.
+    expect(telegraf['outputs']).toEqual({
+      influxdb_v2: [
+        {
+          urls: nodes.map((node) => `http://${node}:8086`),
+          ...{ organization: expect.any(String), bucket: 'metrics', token: expect.any(String) },
+        },
+      ],
+    });
     expect(Object.keys(compose.services['telegraf']?.depends_on ?? {})).toEqual(nodes);
   });
 
@@ -101,15 +111,31 @@ describe('Grafana', () => {
     for (const panel of panels) expect(panel.datasource.uid).toBe(datasources[0].uid);
   });
 
-  it('shows metrics that varve has', () => {
-    const code = ['cli', 'core', 'ingest', 'query', 'compactor'].flatMap((room) =>
-      sourceTexts(join(root, room)),
-    );
-    const registered = new Set(code.join('\n').match(/'varve_[a-z_]+'/g));
-    for (const { title, targets } of dashboardPanels())
-      for (const { expr } of targets)
-        for (const name of expr.match(/varve_[a-z_]+/g) ?? [])
-          expect(registered, title).toContain(`'${name.replace(/_bucket$/, '')}'`);
+  it('is given its files where compose mounts them, and the datasource where Prometheus is', () => {
+    const { datasources } = parse(read('localstack/grafana/provisioning/datasources/prometheus.yml'));
+    const { providers } = parse(read('localstack/grafana/provisioning/dashboards/varve.yml'));
+    const { volumes = [] } = compose.services['grafana'] ?? {};
+    const mounted = volumes.map((volume) => volume.split(':').slice(0, 2));
+    expect(mounted).toContainEqual(['./grafana/dashboards', providers[0].options.path]);
+    expect(mounted).toContainEqual(['./grafana/provisioning', '/etc/grafana/provisioning']);
+    expect(Object.keys(compose.services)).toContain(new URL(datasources[0].url).hostname);
+  });
+
+  it('has panels of a known kind and unit, each with a name and a place of its own', () => {
+    const panels = dashboardPanels();
+    const unique = (values: readonly unknown[]): void => expect(new Set(values).size).toBe(values.length);
+    unique(panels.map(({ id }) => id));
+    unique(panels.map(({ title }) => title));
+    const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) => {
+      expect(x + w).toBeLessThanOrEqual(24);
+      return Array.from({ length: w * h }, (_, cell) => `${x + (cell % w)} ${y + Math.floor(cell / w)}`);
+    });
+    unique(cells);
+    for (const { type, title, targets, fieldConfig } of panels) {
+      expect(type).toBe('timeseries');
+      expect(['short', 's', 'bytes', 'ops', 'percentunit'], title).toContain(fieldConfig.defaults.unit);
+      unique(targets.map(({ refId }) => refId));
+    }
   });
 
   it('scrapes the processes where they listen', () => {
@@ -122,9 +148,13 @@ describe('Grafana', () => {
 });
 
 function dashboardPanels(): {
+  readonly id: number;
+  readonly type: string;
   readonly title: string;
+  readonly gridPos: Readonly<Record<'x' | 'y' | 'w' | 'h', number>>;
+  readonly fieldConfig: { readonly defaults: { readonly unit?: string } };
   readonly datasource: { readonly uid: string };
-  readonly targets: readonly { readonly expr: string }[];
+  readonly targets: readonly { readonly refId: string; readonly expr: string }[];
 }[] {
   return JSON.parse(read('localstack/grafana/dashboards/varve.json')).panels;
 }
