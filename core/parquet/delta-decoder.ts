@@ -29,12 +29,42 @@ export function decodeDelta(
 /** Values of a run that come before those that are wanted go here, a miniblock at a time. */
 const passed = new Int32Array((unpackedValues + 1) * 2);
 
-/** The same for values [from, to) of the run only; those before are added up and not kept, those behind not read. */
+/** Values from one mark to the next: whole blocks. */
+const markValues = deltaBlockValues * 2;
+/** Words of a mark: the byte at which its block begins, and the value in front of the block. */
+const markWords = 3;
+
+/** Places in one run at which reading can begin, instead of at its start; known as far as the run has been read. */
+export class DeltaMarks {
+  readonly words: Int32Array;
+  /** How many are known: of the blocks that begin with values 1, 1 + markValues and so on. */
+  count = 0;
+
+  /** @param values how many the run has */
+  constructor(values: number) {
+    this.words = new Int32Array(Math.ceil(Math.max(0, values - 1) / markValues) * markWords);
+  }
+
+  /** Bytes of memory. */
+  get weight(): number {
+    return this.words.byteLength;
+  }
+}
+
+/** Values [from, to) of a run, and where in it reading can begin. */
+export interface DeltaRange {
+  readonly from: number;
+  readonly to: number;
+  /** Of this very run. */
+  readonly marks?: DeltaMarks;
+}
+
+/** The same for a range of the run only; values before it are added up and not kept, those behind not read. */
 export function decodeDeltaRange(
   page: Uint8Array,
   offset: number,
   count: number,
-  { from, to }: { readonly from: number; readonly to: number },
+  { from, to, marks }: DeltaRange,
   lanes: Int32Array,
   at: number,
 ): void {
@@ -54,11 +84,16 @@ export function decodeDeltaRange(
   // Lane 0 of the target is value `from`; whole miniblocks before it only move the sum.
   const shift = (at - from) * 2;
   const end = to * 2 + shift;
-  if (from === 0) {
-    lanes[shift] = run.low;
-    lanes[shift + 1] = run.high;
+  const start = marks === undefined ? 1 : skipToMark(marks, from, run);
+  if (start - 1 === from) {
+    lanes[from * 2 + shift] = passed[0]!;
+    lanes[from * 2 + shift + 1] = passed[1]!;
   }
-  for (let value = 1; value < to; ) {
+  for (let value = start; value < to; ) {
+    if (marks !== undefined && value === marks.count * markValues + 1) {
+      if (value > from) addMark(marks, run.at, lanes, (value - 1) * 2 + shift);
+      else addMark(marks, run.at, passed, 0);
+    }
     run.readZigzag();
     const minimumLow = run.low;
     const minimumHigh = run.high;
@@ -87,6 +122,25 @@ export function decodeDeltaRange(
       run.at = next;
     }
   }
+}
+
+/** Goes on at the last mark at or before value `from`, if there is any; returns the value that is read next. */
+function skipToMark({ words, count }: DeltaMarks, from: number, run: DeltaRun): number {
+  const mark = Math.min(Math.floor(from / markValues), count - 1);
+  if (mark < 0) return 1;
+  run.at = words[mark * markWords]!;
+  passed[0] = words[mark * markWords + 1]!;
+  passed[1] = words[mark * markWords + 2]!;
+  return mark * markValues + 1;
+}
+
+/** Marks a block that begins at byte `at`; the value in front of it stands in `lanes` at `lane`. */
+function addMark(marks: DeltaMarks, at: number, lanes: Int32Array, lane: number): void {
+  const word = marks.count * markWords;
+  marks.words[word] = at;
+  marks.words[word + 1] = lanes[lane]!;
+  marks.words[word + 2] = lanes[lane + 1]!;
+  marks.count += 1;
 }
 
 /** Adds a sum of deltas, exact as a double, to the value so far. */

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { timeFieldId } from '../../core/model/schema.js';
 import { lanesOf } from '../../core/parquet/lanes.js';
+import { NumberPages } from '../../core/parquet/number-pages.js';
 import { type ColumnRows, type FileBytes, RowRangeReader } from '../../core/parquet/row-range-reader.js';
 import { intersectRanges, type RowRanges, rowsIn, rowsWithTag } from '../../core/parquet/tag-runs.js';
 import type { ParquetColumnData } from '../../core/parquet/types.js';
@@ -22,6 +23,8 @@ const rowsOfSeriesMin = 32;
  * the engine scans, and the next query has less to learn.
  */
 const tagsReadMax = 400;
+/** Memory for pages that were read last, decompressed. */
+const pagesBytesMax = 64 * 2 ** 20;
 /** Rows after which a batch is handed on. */
 const batchRows = 8192;
 
@@ -53,6 +56,7 @@ export class SettledRows {
   readonly #weightMax: number;
   /** By path; a settled file is named by its content and never changes. */
   readonly #files = new Map<string, KnownFile>();
+  readonly #pages = new NumberPages(pagesBytesMax);
 
   /** @param weightMax bytes of memory, roughly, for what is known of files */
   constructor(weightMax: number) {
@@ -143,7 +147,10 @@ export class SettledRows {
   }
 
   #known(path: string, file: FileBytes): KnownFile {
-    const known = this.#files.get(path) ?? { reader: RowRangeReader.open(file), last: new Map() };
+    const known = this.#files.get(path) ?? {
+      reader: RowRangeReader.open(file, this.#pages),
+      last: new Map(),
+    };
     this.#files.delete(path);
     this.#files.set(path, known);
     return known;
@@ -328,22 +335,45 @@ function rowsWithin(scan: SettledScan, ranges: RowRanges, times: PagesOfColumn):
   return within;
 }
 
+/** A file that is opened when something is first read of it: what is kept of it often does. */
+class LazyFile implements FileBytes {
+  readonly #path: string;
+  #descriptor: number | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  get size(): number {
+    return fstatSync(this.#open()).size;
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    const descriptor = this.#open();
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length; ) {
+      const read = readSync(descriptor, bytes, at, length - at, offset + at);
+      if (read === 0) throw new VarveError('corrupt', `got ${offset + at} bytes; want more`);
+      at += read;
+    }
+    return bytes;
+  }
+
+  close(): void {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+  }
+
+  #open(): number {
+    this.#descriptor ??= openSync(this.#path, 'r');
+    return this.#descriptor;
+  }
+}
+
 function withFile(path: string, use: (file: FileBytes) => void): void {
-  const descriptor = openSync(path, 'r');
+  const file = new LazyFile(path);
   try {
-    use({
-      size: fstatSync(descriptor).size,
-      read: (offset, length) => {
-        const bytes = new Uint8Array(length);
-        for (let at = 0; at < length; ) {
-          const read = readSync(descriptor, bytes, at, length - at, offset + at);
-          if (read === 0) throw new VarveError('corrupt', `got ${offset + at} bytes; want more`);
-          at += read;
-        }
-        return bytes;
-      },
-    });
+    use(file);
   } finally {
-    closeSync(descriptor);
+    file.close();
   }
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { stringBytes } from '../../../core/model/columns.js';
+import { NumberPages } from '../../../core/parquet/number-pages.js';
 import { readParquetRowGroups } from '../../../core/parquet/parquet-reader.js';
 import { type FileBytes, RowRangeReader } from '../../../core/parquet/row-range-reader.js';
 import { intersectRanges, rowsIn, rowsWithTag } from '../../../core/parquet/tag-runs.js';
@@ -103,6 +104,68 @@ test('any range of rows of any column is what the whole file has there', () => {
     }),
     { numRuns: 150 },
   );
+});
+
+/** Columns of each way that pages of numbers are encoded, long enough for many marks a page. */
+function longColumns(rowCount: number, seed: number): PlainColumn[] {
+  const rows = Array.from({ length: rowCount }, (_, row) => BigInt(row));
+  const mixed = (row: bigint): bigint => BigInt.asIntN(64, (row + BigInt(seed)) * 0x9e3779b97f4a7c15n);
+  return [
+    { spec: timeSpec(), values: rows.map((row) => row * 1000n + (mixed(row) & 63n)) },
+    { spec: fieldSpec('bigint', 'wide', 2), values: rows.map(mixed) },
+    { spec: fieldSpec('bigint', 'few', 3), values: rows.map((row) => mixed(row) & 3n) },
+    { spec: fieldSpec('double', 'd', 4), values: rows.map((row) => Number(mixed(row) & 1023n) / 8) },
+    { spec: fieldSpec('bigint', 'gaps', 5), values: rows.map((row) => (mixed(row) & 7n ? row : null)) },
+  ];
+}
+
+test('ranges one after the other are the same, whatever was read and kept before', () => {
+  const ranges = fc.array(fc.tuple(share, share), { minLength: 1, maxLength: 12 });
+  const sizes = fc.record({
+    rowCount: fc.integer({ min: 1, max: 3000 }),
+    pageRowsMax: fc.integer({ min: 100, max: 3000 }),
+    seed: fc.nat(),
+    weightMax: fc.constantFrom(0, 20_000, 1e9),
+  });
+  fc.assert(
+    fc.property(sizes, ranges, ({ rowCount, pageRowsMax, seed, weightMax }, wanted) => {
+      const { bytes } = writePlain(longColumns(rowCount, seed), rowCount, { pageRowsMax });
+      const [whole] = [...readParquetRowGroups(bytes)];
+      const file = fileOf(bytes);
+      const pages = new NumberPages(weightMax);
+      const readers = [RowRangeReader.open(file, pages), RowRangeReader.open(file, pages)];
+      for (const [index, [one, other]] of wanted.entries()) {
+        const from = Math.floor(Math.min(one, other) * (rowCount - 1));
+        const to = Math.min(rowCount, Math.floor(Math.max(one, other) * rowCount) + 1);
+        for (const [column, want] of (whole?.columns ?? []).entries()) {
+          const { data, firstRow } = readers[index % 2]?.rows(file, 0, column, from, to) ?? {};
+          if (data === undefined || firstRow === undefined) throw new Error('no reader');
+          expect(cellsOf(data, from - firstRow, to - firstRow)).toEqual(cellsOf(want, from, to));
+        }
+        expect(pages.weight).toBeLessThanOrEqual(weightMax);
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('a page that is kept is not read again', () => {
+  const { bytes } = writePlain(longColumns(2000, 1), 2000, { pageRowsMax: 1000 });
+  let reads = 0;
+  const file: FileBytes = {
+    size: bytes.length,
+    read: (offset, length) => {
+      reads += 1;
+      return bytes.slice(offset, offset + length);
+    },
+  };
+  const reader = RowRangeReader.open(file, new NumberPages(1e9));
+  reader.rows(file, 0, 0, 500, 1500);
+  const before = reads;
+  reader.rows(file, 0, 0, 10, 1990);
+  expect(reads).toBe(before);
+  reader.rows(file, 0, 1, 0, 1);
+  expect(reads).toBeGreaterThan(before);
 });
 
 test('the runs of a tag name the rows that have a value, and those that lack one', () => {
