@@ -116,7 +116,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'blind-put',
     breaks: 'the catalog puts without comparing versions',
-    seed: 1,
+    seed: 14,
     mutations: () => ({
       meta: (meta) => ({
         ...meta,
@@ -162,7 +162,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'quorum-read-as-one',
     breaks: 'a read at quorum asks one owner',
-    seed: 4,
+    seed: 40,
     mutations: () => ({ consistency: 'one' }),
   },
   {
@@ -182,7 +182,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'seal-what-answers',
     breaks: 'sealing takes an owner that cannot be reached for one that agrees with the others',
-    seed: 14,
+    seed: 106,
     mutations: () => {
       let last: GroupReport | undefined;
       return {
@@ -205,7 +205,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'no-grace',
     breaks: 'objects that nothing names yet, or no longer, are deleted at once',
-    seed: 6,
+    seed: 13,
     mutations: () => ({
       compactorSettings: (settings) => ({
         ...settings,
