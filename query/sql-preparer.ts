@@ -1,8 +1,9 @@
 import { VarveError } from '../core/std/errors.js';
 import type { QueryEngine } from './engine/query-engine.js';
-import { type AstNode, parseAst } from './plan/ast.js';
+import { type AstNode, parseAst, rootOf } from './plan/ast.js';
 import { checkSql, type SqlFacts } from './plan/sql-check.js';
 import { readCommand, type SqlCommand } from './plan/sql-command.js';
+import { instanceOf, type SqlTemplate, skeletonOf, templateOf } from './plan/sql-template.js';
 
 /** A statement that has been parsed and admitted. Immutable: one serves every request with the same text. */
 export interface PreparedSql {
@@ -18,10 +19,11 @@ const sqlCharactersMax = 250_000;
 const keptCharactersMax = 20_000;
 const keptMax = 256;
 
-/** Parses and admits SQL, remembering the texts that came last. */
+/** Parses and admits SQL, remembering the texts that came last, and the trees of those that differ in literals alone. */
 export class SqlPreparer {
   readonly #engine: QueryEngine;
   readonly #kept = new Map<string, PreparedSql>();
+  readonly #templates = new Map<string, SqlTemplate>();
 
   constructor(engine: QueryEngine) {
     this.#engine = engine;
@@ -29,12 +31,8 @@ export class SqlPreparer {
 
   /** `invalid` when it is no SELECT, is wrong, or asks for what is refused; `not-found` for a foreign schema. */
   async prepare(sql: string, signal?: AbortSignal): Promise<PreparedSql> {
-    const known = this.#kept.get(sql);
-    if (known !== undefined) {
-      this.#kept.delete(sql);
-      this.#kept.set(sql, known);
-      return known;
-    }
+    const known = recall(this.#kept, sql);
+    if (known !== undefined) return known;
     if (sql.length > sqlCharactersMax) {
       throw new VarveError(
         'invalid',
@@ -42,22 +40,42 @@ export class SqlPreparer {
       );
     }
     const command = readCommand(sql);
-    const parsed = await this.#engine.parse(command.sql, signal);
-    const { tree, root } = parseAst(parsed.ast);
+    const tree = await this.#tree(command.sql, signal);
+    const root = rootOf(tree);
+    // Also of a tree that was not parsed for this text: what is admitted is what was looked at.
     const facts = checkSql(root);
     // Without CTEs every name was looked up, and there is nothing to disagree about.
     if (facts.hasCtes) checkSecondOpinion(facts, await this.#engine.tableNames(command.sql, signal));
     const prepared: PreparedSql = { command, tree, root, facts };
-    if (sql.length <= keptCharactersMax) this.#keep(sql, prepared);
+    if (sql.length <= keptCharactersMax) keep(this.#kept, sql, prepared);
     return prepared;
   }
 
-  #keep(sql: string, prepared: PreparedSql): void {
-    this.#kept.set(sql, prepared);
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= keptMax) return;
-      this.#kept.delete(oldest);
-    }
+  async #tree(sql: string, signal: AbortSignal | undefined): Promise<AstNode> {
+    const skeleton = sql.length <= keptCharactersMax ? skeletonOf(sql) : undefined;
+    const known = skeleton === undefined ? undefined : recall(this.#templates, skeleton.key);
+    if (known !== undefined && skeleton !== undefined) return instanceOf(known, skeleton);
+    const { tree } = parseAst((await this.#engine.parse(sql, signal)).ast);
+    const template = skeleton === undefined ? undefined : templateOf(tree, skeleton);
+    if (template !== undefined && skeleton !== undefined) keep(this.#templates, skeleton.key, template);
+    return tree;
+  }
+}
+
+/** What was kept under the key, from now on the most recently used. */
+function recall<Value>(kept: Map<string, Value>, key: string): Value | undefined {
+  const known = kept.get(key);
+  if (known === undefined) return undefined;
+  kept.delete(key);
+  kept.set(key, known);
+  return known;
+}
+
+function keep<Value>(kept: Map<string, Value>, key: string, value: Value): void {
+  kept.set(key, value);
+  for (const oldest of kept.keys()) {
+    if (kept.size <= keptMax) return;
+    kept.delete(oldest);
   }
 }
 

@@ -40,12 +40,17 @@ export function parseAst(json: string): { readonly tree: AstNode; readonly root:
     const text = (value as { [numberKey]?: unknown } | null)?.[numberKey];
     return typeof text === 'string' ? new AstNumber(text) : value;
   }) as AstNode;
+  return { tree, root: rootOf(tree) };
+}
+
+/** The root query node of a tree; `invalid` unless it is of one statement. */
+export function rootOf(tree: AstNode): AstNode {
   const statements = list(tree['statements']);
-  const root = node(statements[0])?.['node'];
-  if (statements.length !== 1 || node(root) === undefined) {
+  const root = node(node(statements[0])?.['node']);
+  if (statements.length !== 1 || root === undefined) {
     throw new VarveError('invalid', `query: got ${statements.length} statements; want one SELECT statement`);
   }
-  return { tree, root: node(root) as AstNode };
+  return root;
 }
 
 /** The JSON that parseAst read, for the engine to print as SQL. */
