@@ -62,7 +62,8 @@ export class GroupReleaser {
     nodes: readonly NodeRecord[],
     hold: Hold,
   ): Promise<void> {
-    const { catalog, logger, metrics } = this.#options;
+    const { logger, metrics } = this.#options;
+    const released: NodeId[] = [];
     for (const owner of owners) {
       if (group.released.includes(owner)) continue;
       const about = { database: database.name, group: group.id, owner };
@@ -82,8 +83,7 @@ export class GroupReleaser {
           );
           continue;
         }
-        await catalog.groups.release(database, group.id, owner, hold.signal);
-        this.#checked.delete(database.name);
+        released.push(owner);
       } catch (error) {
         hold.signal.throwIfAborted();
         if (!isVarveError(error)) throw error;
@@ -93,6 +93,24 @@ export class GroupReleaser {
           'could not release a sealed group; it is tried again',
         );
       }
+    }
+    if (released.length > 0) await this.#note(database, group, released, hold);
+  }
+
+  /** One write for all that let go; those of which it fails to be noted are asked again, which does no harm. */
+  async #note(database: Database, group: ShardGroup, released: readonly NodeId[], hold: Hold): Promise<void> {
+    const { catalog, logger, metrics } = this.#options;
+    try {
+      await catalog.groups.release(database, group.id, released, hold.signal);
+      this.#checked.delete(database.name);
+    } catch (error) {
+      hold.signal.throwIfAborted();
+      if (!isVarveError(error)) throw error;
+      metrics.failed('release', database.name);
+      logger.warn(
+        { database: database.name, group: group.id, released, error: error.message },
+        'could not note who released a sealed group; it is tried again',
+      );
     }
   }
 

@@ -178,7 +178,10 @@ export class GroupCatalog {
     return this.#close(database, stamp, signal, (list) => truncateGroups(list, stamp.nowMs));
   }
 
-  /** Closing → sealed, for the group that closed first among those not sealed. */
+  /**
+   * Closing → sealed, for the group that closed first among those not sealed. The watermark moves with it: one write
+   * where two would follow each other.
+   */
   seal(
     database: GroupSettings,
     id: GroupId,
@@ -186,17 +189,20 @@ export class GroupCatalog {
     stamp: CompactorStamp,
     signal?: AbortSignal,
   ): Promise<GroupAnswer<SealOutcome | Fenced>> {
-    return this.#fenced(database, stamp, signal, (list) => sealGroup(list, id, sealedBatches, stamp.nowMs));
+    return this.#fenced(database, stamp, signal, (list) => {
+      const { list: sealed, outcome } = sealGroup(list, id, sealedBatches, stamp.nowMs);
+      return { list: sealed && advanceWatermark(sealed, database, stamp.nowMs), outcome };
+    });
   }
 
-  /** Notes that an owner holds no batch of a sealed group any more. */
+  /** Notes that these owners hold no batch of a sealed group any more. */
   release(
     database: GroupSettings,
     id: GroupId,
-    node: NodeId,
+    nodes: readonly NodeId[],
     signal?: AbortSignal,
   ): Promise<GroupAnswer<ReleaseOutcome>> {
-    return this.#change(database, signal, (list) => releaseGroup(list, id, node));
+    return this.#change(database, signal, (list) => releaseGroup(list, id, nodes));
   }
 
   /** Moves the watermark as far as sealed and empty windows reach. */

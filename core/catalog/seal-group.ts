@@ -105,15 +105,21 @@ export function nextToSeal(list: GroupList): ShardGroup | undefined {
   return next;
 }
 
-/** Notes that an owner has dropped its batches of a sealed group. When all have, the group may leave the list. */
-export function releaseGroup(list: GroupList, id: GroupId, node: NodeId): GroupDecision<ReleaseOutcome> {
+/** Notes that owners have dropped their batches of a sealed group. When all have, the group may leave the list. */
+export function releaseGroup(
+  list: GroupList,
+  id: GroupId,
+  nodes: readonly NodeId[],
+): GroupDecision<ReleaseOutcome> {
   const group = findGroup(list, id);
   if (group === undefined) return { list: undefined, outcome: { kind: 'released', left: true } };
-  if (group.state !== 'sealed' || !ownersOf(group).includes(node)) {
+  const owners = ownersOf(group);
+  if (group.state !== 'sealed' || !nodes.every((node) => owners.includes(node))) {
     return { list: undefined, outcome: { kind: 'refused', state: group.state } };
   }
-  if (group.released.includes(node)) return { list: undefined, outcome: { kind: 'released', left: false } };
-  const released = { ...group, released: [...group.released, node] };
+  const news = nodes.filter((node) => !group.released.includes(node));
+  if (news.length === 0) return { list: undefined, outcome: { kind: 'released', left: false } };
+  const released = { ...group, released: [...group.released, ...news] };
   const next = withoutReleased(mapGroups(list, (other) => (other.id === id ? released : other)));
   return { list: next, outcome: { kind: 'released', left: findGroup(next, id) === undefined } };
 }

@@ -1,4 +1,4 @@
-import { openCatalogs } from '../../cli/serve/catalogs.js';
+import { type Catalogs, openCatalogs } from '../../cli/serve/catalogs.js';
 import { ingestCatalog, wasDropped } from '../../cli/serve/ingest-catalog.js';
 import { localNodeReader } from '../../cli/serve/local-node.js';
 import { Compactor } from '../../compactor/compactor.js';
@@ -11,6 +11,7 @@ import { MemoryObjectStore } from '../../core/adapters/object-store-memory.js';
 import { SeededRandom } from '../../core/adapters/random-seeded.js';
 import { defaultDatabaseSettings } from '../../core/catalog/database-settings.js';
 import { parseNodeId } from '../../core/catalog/node-catalog.js';
+import type { CatalogPorts } from '../../core/catalog/record-store.js';
 import type { Database, ShardGroup } from '../../core/catalog/types.js';
 import { encodeBatch } from '../../core/codec/batch-codec.js';
 import { SettledTables } from '../../core/iceberg/settled-tables.js';
@@ -62,10 +63,12 @@ export class MemoryCluster {
   static async make(
     names: readonly string[],
     settings: Partial<typeof defaultDatabaseSettings> = {},
+    catalogsOf: (ports: Omit<CatalogPorts, 'store'>) => Catalogs = (ports) =>
+      openCatalogs({ ...ports, store: new MemoryMetaStore() }),
   ): Promise<MemoryCluster> {
     const clock = new SimulatedClock({ startMs: clusterStartMs });
     const random = new SeededRandom(1);
-    const catalogs = openCatalogs({ store: new MemoryMetaStore(), clock, random });
+    const catalogs = catalogsOf({ clock, random });
     const objects = new MemoryObjectStore({ clock });
     const commitPoint = catalogs.tables;
     const settled = new SettledTables({ objects, commitPoint, clock, random, logger: silentLogger });

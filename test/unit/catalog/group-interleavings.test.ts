@@ -136,7 +136,7 @@ class Simulation {
       }
       case 'release': {
         const sealed = list.groups.find((group) => group.state === 'sealed');
-        return sealed && groups.release(database, sealed.id, node('n1'));
+        return sealed && groups.release(database, sealed.id, [node('n1')]);
       }
     }
   }

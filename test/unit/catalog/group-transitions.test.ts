@@ -64,7 +64,7 @@ class History {
   }
 
   release(id: GroupId, name = 'n1'): string {
-    const { list, outcome } = releaseGroup(this.list, id, node(name));
+    const { list, outcome } = releaseGroup(this.list, id, [node(name)]);
     this.apply(list);
     return outcome.kind;
   }

@@ -146,6 +146,6 @@ describe('agreeing on a group', () => {
     };
     expect(() => checkGroupTransition(list.value, changed)).toThrow('after they were agreed on');
     const sealed = sealGroup(list.value, id, [], startMs);
-    expect(sealed.list && releaseGroup(sealed.list, id, node('n1')).outcome.kind).toBe('released');
+    expect(sealed.list && releaseGroup(sealed.list, id, [node('n1')]).outcome.kind).toBe('released');
   });
 });

@@ -52,7 +52,7 @@ describe('the routes of nodes', () => {
     const stamp = { nowMs: clock.nowMs(), epoch: 1 };
     await groups.close(database, [group], stamp);
     await groups.seal(database, group, [], stamp);
-    await groups.release(database, group, node('n3'));
+    await groups.release(database, group, [node('n3')]);
     expect((await shown(server)).map((row) => row['groups_owned'])).toEqual([1, 1, 0]);
   });
 

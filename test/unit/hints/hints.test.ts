@@ -83,7 +83,7 @@ const closeGroup = (group: GroupId) =>
 const sealGroup = (group: GroupId, batches: readonly SequenceRange[]) =>
   world.catalogs.groups.seal(database, group, batches, { ...stamp, nowMs: clock.nowMs() });
 async function releaseByAll(group: GroupId): Promise<void> {
-  for (const node of [n1, n2, n3]) await world.catalogs.groups.release(database, group, node);
+  await world.catalogs.groups.release(database, group, [n1, n2, n3]);
 }
 
 function batchOf(

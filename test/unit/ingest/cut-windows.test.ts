@@ -113,7 +113,7 @@ describe('rows of a window that was cut', () => {
     const stamp = { nowMs: world.clock.nowMs(), epoch: 1 };
     await world.catalogs.groups.seal(database, group.id, [], stamp);
     await world.catalogs.groups.advanceWatermark(database, stamp);
-    await world.catalogs.groups.release(database, group.id, 'n1' as NodeId);
+    await world.catalogs.groups.release(database, group.id, ['n1' as NodeId]);
     expect((await world.catalogs.groups.get(database)).value.groups).toEqual([]);
     forget(0);
     expect(await route(0, 10, 300)).toEqual(['1 to late .. of n1', '1 to window 100..600 of n1']);

@@ -100,7 +100,7 @@ describe('the write path', () => {
     const report = await node.node.owner.closeGroup(db.id, group);
     await world.catalogs.groups.seal(db, group, report.batches, stamp);
     expect(await node.node.owner.releaseGroup(db.id, group, report.batches)).toEqual({ kind: 'released' });
-    await world.catalogs.groups.release(db, group, node.node.owner.node);
+    await world.catalogs.groups.release(db, group, [node.node.owner.node]);
     await write(node, [at(world, -400 * day, 2)]);
     const { value: list } = await world.catalogs.groups.get(db);
     expect(list.groups.map((other) => other.id)).not.toContain(group);

@@ -88,7 +88,7 @@ describe('a group that is long gone', () => {
     await catalogs.groups.close(database, [group.id], stamp);
     const batches = [{ origin: 'n1' as NodeId, epoch: 1, first: 1, last: 1 }];
     await catalogs.groups.seal(database, group.id, batches, stamp);
-    await catalogs.groups.release(database, group.id, 'n1' as NodeId);
+    await catalogs.groups.release(database, group.id, ['n1' as NodeId]);
     const again = await cluster.start('n1');
     expect(again.ingest.recovery).toMatchObject({ batchesRestored: 0, batchesDropped: 1 });
     expect(await again.reader.append(cluster.batch(group, 1).bytes)).toEqual({ kind: 'closed' });
