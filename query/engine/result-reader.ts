@@ -7,6 +7,7 @@ import {
 } from '@duckdb/node-api';
 import duckdb from '@duckdb/node-bindings';
 import type { ResultChunk, ResultColumn, ResultKind } from '../formats/result-chunk.js';
+import { inlineBytesMax, LongTexts } from './long-texts.js';
 import { valueJson } from './value-json.js';
 
 /**
@@ -158,7 +159,6 @@ function readValidity(vector: Vector, rowCount: number): Uint8Array | null {
 
 /** Layout of a string in a vector: 4 bytes of length, then 12 bytes inline, or 4 of prefix and 8 of pointer. */
 const stringWords = 4;
-const inlineBytesMax = 12;
 
 /** Texts of a column: `values` index `distinct`. */
 interface Texts {
@@ -174,22 +174,22 @@ function readStrings(vector: Vector, validity: Uint8Array | null, rowCount: numb
   const values = new Int32Array(rowCount);
   const distinct: string[] = [];
   const data = duckdb.vector_get_data(vector, rowCount * 16);
-  const buffer = data.buffer as ArrayBuffer;
-  const bytes = Buffer.from(buffer, data.byteOffset, data.byteLength);
-  const words = new Int32Array(buffer, data.byteOffset, rowCount * stringWords);
+  const bytes = Buffer.from(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  const words = new Int32Array(data.buffer, data.byteOffset, rowCount * stringWords);
+  const long = new LongTexts(bytes, words);
   let last = -1;
   for (let row = 0; row < rowCount; row++) {
     if (validity !== null && ((validity[row >> 3] ?? 0) & (1 << (row & 7))) === 0) continue;
     const at = row * stringWords;
     if (last < 0 || !sameWords(words, at, last)) {
       const length = words[at] ?? 0;
-      distinct.push(
-        length <= inlineBytesMax
-          ? bytes.toString('utf8', row * 16 + 4, row * 16 + 4 + length)
-          : Buffer.from(
-              duckdb.get_data_from_pointer(buffer, data.byteOffset + row * 16 + 8, length),
-            ).toString('utf8'),
-      );
+      if (length <= inlineBytesMax)
+        distinct.push(bytes.toString('utf8', row * 16 + 4, row * 16 + 4 + length));
+      else {
+        long.moveTo(row, validity);
+        // Equal texts lie in as many places where the engine has copied them.
+        if (last < 0 || !sameStart(words, at, last) || !long.isAsBefore()) distinct.push(long.text());
+      }
       last = at;
     }
     values[row] = distinct.length - 1;
@@ -204,4 +204,9 @@ function sameWords(words: Int32Array, left: number, right: number): boolean {
     words[left + 2] === words[right + 2] &&
     words[left + 3] === words[right + 3]
   );
+}
+
+/** Whether two texts have the same length and the same first four bytes. */
+function sameStart(words: Int32Array, left: number, right: number): boolean {
+  return words[left] === words[right] && words[left + 1] === words[right + 1];
 }
