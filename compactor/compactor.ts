@@ -28,6 +28,7 @@ import { FilesInFlight } from './rows/files-in-flight.js';
 import { GoneNodes } from './seal/gone-nodes.js';
 import type { PeerLookup } from './seal/seal-group.js';
 import { Sealer, type SealRound } from './seal/sealer.js';
+import { SilentNodes } from './seal/silent-nodes.js';
 import { settledStatus } from './status.js';
 import { truncateShards } from './truncate-shards.js';
 import { UpkeepTurns } from './upkeep-turns.js';
@@ -80,7 +81,7 @@ export class Compactor implements CompactorControl {
     this.#options = options;
     this.#lease = new LeaseKeeper({ ...options, ttlMs: settings.leaseTtlMs });
     this.#goneNodes = new GoneNodes(tools);
-    this.#sealer = new Sealer({ ...tools, files: tools });
+    this.#sealer = new Sealer({ ...tools, peers: new SilentNodes(options).of, files: tools });
     this.#merger = new Merger({ ...tools, settings: settings.merge });
     this.#expirer = new Expirer({ ...tools, settings: settings.expiry });
     this.#turns = new UpkeepTurns(settings.upkeepIdleMs);
