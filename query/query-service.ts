@@ -10,6 +10,7 @@ import { finishing } from './finishing.js';
 import { HotBudget, readHotSource } from './hot-scans.js';
 import { printAst } from './plan/ast.js';
 import { conflictsViewSql } from './plan/conflicts-view.js';
+import { mustGather } from './plan/gathered.js';
 import { informationViewSql } from './plan/information-schema.js';
 import { mentionedColumns } from './plan/mentioned-columns.js';
 import { isOrderSensitive } from './plan/order-sensitive.js';
@@ -292,6 +293,10 @@ export class QueryService {
         nowMicros: prepared.facts.isDeterministic ? null : nowMicros,
         hotScans: [...hotScans.values()],
         format: request.format,
+        isGathered: mustGather(
+          prepared.root,
+          plan.tables.map((table) => table.plan),
+        ),
         heldBytesMax: limits.heldBytesMax,
       },
       signal,

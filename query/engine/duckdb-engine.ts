@@ -1,4 +1,4 @@
-import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBResult, DuckDBType } from '@duckdb/node-api';
+import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBType } from '@duckdb/node-api';
 import { isVarveError, VarveError } from '../../core/std/errors.js';
 import { finishing } from '../finishing.js';
 import { encoderFor } from '../formats/encoder-for.js';
@@ -177,10 +177,8 @@ export class DuckDbEngine implements QueryEngine {
     try {
       connection.lend(scans);
       const started = await run.start(request, kept === undefined ? views : []);
-      const { result } = started;
-      const columns = result
-        .columnNames()
-        .map((name, index) => ({ name, type: String(result.columnType(index)) }));
+      const { result, columnNames } = started;
+      const columns = columnNames.map((name, index) => ({ name, type: String(result.columnType(index)) }));
       return { columns, body: finishing(formatted(run, started, request), release) };
     } catch (error) {
       release('failed');
@@ -202,12 +200,12 @@ export class DuckDbEngine implements QueryEngine {
 
 async function* formatted(
   run: RunningQuery,
-  { result, first }: StartedStatement,
+  { result, columnNames, first }: StartedStatement,
   request: ExecuteRequest,
 ): AsyncGenerator<Uint8Array> {
   try {
     const types = result.columnTypes();
-    const encoder = makeEncoder(result, types, request);
+    const encoder = makeEncoder(columnNames, types, request);
     for (let chunk = first; chunk !== null; chunk = await run.fetch(result)) {
       yield* encoder.encode(readChunk(chunk, types));
     }
@@ -220,11 +218,10 @@ async function* formatted(
 }
 
 function makeEncoder(
-  result: DuckDBResult,
+  names: readonly string[],
   types: readonly DuckDBType[],
   request: ExecuteRequest,
 ): ResultEncoder {
-  const names = result.columnNames();
   const fields = types.map((type, index) => ({ name: names[index] ?? '', kind: resultKind(type) }));
   return encoderFor(request.format, fields, request.heldBytesMax);
 }

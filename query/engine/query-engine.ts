@@ -57,6 +57,8 @@ export interface ExecuteRequest {
   readonly nowMicros: bigint | null;
   readonly hotScans: readonly HotScanBytes[];
   readonly format: ResultFormat;
+  /** Whether the engine makes the whole answer, spilling what memory does not hold, before it hands out a row. */
+  readonly isGathered: boolean;
   /** Limit on formats that must be held whole (parquet). */
   readonly heldBytesMax: number;
 }

@@ -14,6 +14,7 @@ import type { ExecuteRequest, SqlParameters } from './query-engine.js';
 /** A statement that has begun: it has given its first chunk, or ended without one. */
 export interface StartedStatement {
   readonly result: DuckDBResult;
+  readonly columnNames: readonly string[];
   /** Null when there are no rows. */
   readonly first: DuckDBDataChunk | null;
 }
@@ -49,9 +50,34 @@ export class RunningQuery {
     if (statement.statementType !== wanted) {
       throw new VarveError('invalid', 'query: got a statement that is no SELECT; want one SELECT statement');
     }
-    bindParameters(statement, request.parameters);
+    if (request.isGathered && request.explain === 'no') return this.#startGathered(request, statement);
+    return this.#begin(statement, request.parameters);
+  }
+
+  /** By way of a materialized CTE, which tells columns of one name apart: they keep the names that were asked for. */
+  async #startGathered(
+    { sql, parameters }: ExecuteRequest,
+    asked: DuckDBPreparedStatement,
+  ): Promise<StartedStatement> {
+    const { connection } = this.#options.connection;
+    // Without the types of its parameters the engine cannot tell the names.
+    const names =
+      asked.parameterCount > 0
+        ? null
+        : Array.from({ length: asked.columnCount }, (_, index) => asked.columnName(index));
+    // A comment at the end of the SQL must not swallow the parenthesis.
+    const gathered = `WITH "varve answer" AS MATERIALIZED (${sql}\n) FROM "varve answer"`;
+    const statement = await this.#interruptible(() => connection.prepare(gathered));
+    this.#statement = statement;
+    asked.destroySync();
+    const started = await this.#begin(statement, parameters);
+    return names === null ? started : { ...started, columnNames: names };
+  }
+
+  async #begin(statement: DuckDBPreparedStatement, parameters: SqlParameters): Promise<StartedStatement> {
+    bindParameters(statement, parameters);
     const result = await this.#interruptible(() => statement.stream());
-    return { result, first: await this.fetch(result) };
+    return { result, columnNames: result.columnNames(), first: await this.fetch(result) };
   }
 
   /** The next chunk; null after the last. */

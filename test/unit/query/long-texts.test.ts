@@ -23,6 +23,7 @@ async function textsOf(sql: string): Promise<(string | null)[]> {
     nowMicros: null,
     hotScans: [],
     format: 'jsonl',
+    isGathered: false,
     heldBytesMax: 1e6,
   });
   let json = '';

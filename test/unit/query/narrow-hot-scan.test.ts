@@ -65,6 +65,7 @@ async function throughEngine(batches: readonly PlainBatch[], narrow: boolean): P
     nowMicros: null,
     hotScans: [{ id: 's', columns, streams: [pieces] }],
     format: 'jsonl',
+    isGathered: false,
     heldBytesMax: 1e6,
   });
   let text = '';

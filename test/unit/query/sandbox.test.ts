@@ -285,10 +285,16 @@ test('what admission lets by in error the engine still refuses', async () => {
   const { DuckDbEngine } = await import('../../../query/engine/duckdb-engine.js');
   const engine = await DuckDbEngine.open(warehouse.engineOptions());
   try {
-    const run = async (sql: string): Promise<string> => {
+    const run = async (sql: string, isGathered: boolean): Promise<string> => {
       try {
         const request = { explain: 'no', parameters: {}, views: [], nowMicros: null, hotScans: [] } as const;
-        const answer = await engine.execute({ ...request, sql, format: 'csv', heldBytesMax: 1e6 });
+        const answer = await engine.execute({
+          ...request,
+          sql,
+          format: 'csv',
+          isGathered,
+          heldBytesMax: 1e6,
+        });
         let text = '';
         for await (const piece of answer.body) text += Buffer.from(piece).toString('utf8');
         return text;
@@ -307,7 +313,8 @@ test('what admission lets by in error the engine still refuses', async () => {
       `install httpfs`,
       `create table t as select 1`,
     ]) {
-      expect(await run(sql), sql).toBe('invalid');
+      expect(await run(sql, false), sql).toBe('invalid');
+      expect(await run(sql, true), sql).toBe('invalid');
     }
     expect(existsSync(target)).toBe(false);
   } finally {
