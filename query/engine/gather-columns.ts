@@ -1,6 +1,8 @@
+import { packStrings, stringBytes } from '../../core/model/columns.js';
 import { type RowRanges, rowsIn, type TagRuns } from '../../core/parquet/tag-runs.js';
 import type { ParquetColumnData } from '../../core/parquet/types.js';
-import { type BatchColumn, tagDictionary } from './scan.js';
+import type { BatchColumn } from './scan.js';
+import { TagDictionary } from './tag-dictionary.js';
 
 /** Gather ranges of rows out of decoded pages into the columns of one batch. Hot: nothing is made a row. */
 
@@ -123,8 +125,12 @@ function bytesIn({ values, from, to }: StringPiece): number {
 
 /** Tags, from the runs that are known of them: no page is read. */
 export class TagGatherer {
-  readonly #codes = new Map<string, number>();
-  readonly #runs: { readonly code: number; readonly rows: number }[] = [];
+  /** Of each dictionary the codes that its own have here, from 1; 0 for one that no row has had. */
+  readonly #known = new Map<TagRuns, Int32Array>();
+  /** A value that stands in two dictionaries stands here twice, which costs nothing but its bytes. */
+  readonly #values: Uint8Array[] = [];
+  /** Code, then rows; the code of the lack of the tag is -1. */
+  readonly #runs: number[] = [];
   #rows = 0;
 
   append(tag: TagRuns, ranges: RowRanges): void {
@@ -134,7 +140,7 @@ export class TagGatherer {
       let from = ranges[i]!;
       for (let run = runAt(starts, from); from < to; run++) {
         const end = Math.min(to, starts[run + 1]!);
-        this.#runs.push({ code: this.#intern(tag, codes[run]!), rows: end - from });
+        this.#runs.push(this.#codeOf(tag, codes[run]!), end - from);
         from = end;
       }
     }
@@ -142,26 +148,27 @@ export class TagGatherer {
   }
 
   finish(): BatchColumn {
-    const nullCode = this.#codes.size;
+    const dictionary = new TagDictionary(packStrings(this.#values));
     const codes = new Int32Array(this.#rows);
     let at = 0;
-    for (const { code, rows } of this.#runs) {
-      codes.fill(code < 0 ? nullCode : code, at, at + rows);
-      at += rows;
+    for (let i = 0; i < this.#runs.length; i += 2) {
+      const code = this.#runs[i]!;
+      const end = at + this.#runs[i + 1]!;
+      codes.fill(code < 0 ? dictionary.nullCode : code, at, end);
+      at = end;
     }
-    return { kind: 'tag', codes, dictionary: tagDictionary([...this.#codes.keys()]) };
+    return { kind: 'tag', codes, dictionary };
   }
 
-  #intern({ dictionary: { offsets, bytes } }: TagRuns, code: number): number {
+  #codeOf(tag: TagRuns, code: number): number {
     if (code < 0) return -1;
-    const value = Buffer.from(bytes.buffer, bytes.byteOffset).toString(
-      'utf8',
-      offsets[code],
-      offsets[code + 1],
-    );
-    const known = this.#codes.get(value) ?? this.#codes.size;
-    this.#codes.set(value, known);
-    return known;
+    let known = this.#known.get(tag);
+    if (known === undefined) {
+      known = new Int32Array(tag.dictionary.offsets.length);
+      this.#known.set(tag, known);
+    }
+    if (known[code] === 0) known[code] = this.#values.push(stringBytes(tag.dictionary, code));
+    return known[code]! - 1;
   }
 }
 

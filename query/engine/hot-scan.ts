@@ -2,13 +2,8 @@ import { type Data, DataType, RecordBatchReader, type Vector } from 'apache-arro
 import type { NarrowIntegers } from '../../core/codec/narrow-integers.js';
 import { VarveError } from '../../core/std/errors.js';
 import type { HotColumnType, HotScanBytes } from './query-engine.js';
-import {
-  type BatchColumn,
-  type EngineScan,
-  type ScanBatch,
-  type TagDictionary,
-  tagDictionary,
-} from './scan.js';
+import type { BatchColumn, EngineScan, ScanBatch } from './scan.js';
+import { TagDictionary } from './tag-dictionary.js';
 
 /** Decodes the Arrow streams of a scan; the batches are views of the bytes where the layouts agree. */
 export function decodeHotScan(scan: HotScanBytes): EngineScan {
@@ -103,10 +98,10 @@ function tag(data: Data, dictionaries: Map<Vector, TagDictionary>): BatchColumn 
   const vector = data.dictionary as Vector;
   let dictionary = dictionaries.get(vector);
   if (dictionary === undefined) {
-    dictionary = tagDictionary(Array.from(vector, (value) => String(value)));
+    dictionary = TagDictionary.of(Array.from(vector, (value) => String(value)));
     dictionaries.set(vector, dictionary);
   }
-  return { kind: 'tag', codes: tagCodes(data, dictionary.constants.length - 1), dictionary };
+  return { kind: 'tag', codes: tagCodes(data, dictionary.nullCode), dictionary };
 }
 
 function tagCodes(data: Data, nullCode: number): NarrowIntegers {

@@ -13,7 +13,8 @@ import {
 import duckdb from '@duckdb/node-bindings';
 import { type NarrowIntegers, signExtend } from '../../core/codec/narrow-integers.js';
 import { errorMessage } from '../../core/std/errors.js';
-import type { BatchColumn, EngineScan, ScanBatch, ScanColumnType, TagDictionary } from './scan.js';
+import type { BatchColumn, EngineScan, ScanBatch, ScanColumnType } from './scan.js';
+import type { TagDictionary } from './tag-dictionary.js';
 
 /**
  * The table functions `varve_hot('<scan id>')` and `varve_settled('<scan id>')`: rows that we read, inside the engine,
@@ -171,8 +172,7 @@ class VectorFiller {
       }
       case 'tag': {
         const { codes, dictionary } = column;
-        const constant = dictionary.constants[codes[start] ?? 0];
-        if (isConstant && constant !== undefined) duckdb.vector_reference_value(vector, constant);
+        if (isConstant) duckdb.vector_reference_value(vector, dictionary.constant(codes[start] ?? 0));
         else this.#fillTags(vector, codes, dictionary, start, count);
         return;
       }
@@ -207,7 +207,7 @@ class VectorFiller {
     start: number,
     count: number,
   ): void {
-    const nullCode = dictionary.constants.length - 1;
+    const { nullCode } = dictionary;
     const references = this.#assignLongTags(vector, codes, dictionary, start, count);
     const words = this.#strings;
     const scratch = this.#validity.fill(0);
@@ -244,8 +244,8 @@ class VectorFiller {
       const code = codes[start + row] ?? 0;
       if (code === last) continue;
       last = code;
-      const bytes = dictionary.longBytes[code];
-      if (bytes === null || bytes === undefined) continue;
+      const bytes = dictionary.longBytes(code);
+      if (bytes === null) continue;
       rows ??= new Map();
       if (rows.has(code)) continue;
       duckdb.vector_assign_string_element_len(vector, row, bytes);
