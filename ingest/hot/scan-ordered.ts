@@ -9,6 +9,8 @@ import { compareLanes, lanesOf, lanesOfTime } from './time-lanes.js';
 /** Rows copied or looked up before other work may go first: a few milliseconds. */
 const copiedAtOnce = 2 ** 18;
 const lookedUpAtOnce = 2 ** 15;
+/** Series looked up before other work may go first. */
+const seriesAtOnce = 2 ** 14;
 
 /** Orders of chunks and the group whose chunk is read. */
 export interface OrdersOfGroup {
@@ -86,9 +88,14 @@ interface SeriesParts {
 
 /** The rows of the request in the order, joined with those that have come since. */
 async function joinTail(request: RowRequest, order: RowOrder, tail: SortedRows): Promise<SortedRows> {
+  const { series, minTimeNs, maxTimeNs } = request;
+  const hasTail = tail.rows.length > 0;
+  if (!hasTail && series.length === order.found.series.length && minTimeNs === null && maxTimeNs === null) {
+    // As many of them as there are: all of them, unless some have come since.
+    if (series.every((each) => order.placeOf(each) >= 0)) return order.found;
+  }
   const parts = await partsOf(request, order, tail);
   const count = parts.reduce((sum, { from, to, tailFrom, tailTo }) => sum + to - from + tailTo - tailFrom, 0);
-  if (count === order.found.rows.length && tail.rows.length === 0) return order.found;
   const joined = {
     series: Int32Array.from(parts, ({ series }) => series),
     rows: new Int32Array(count),
@@ -98,8 +105,8 @@ async function joinTail(request: RowRequest, order: RowOrder, tail: SortedRows):
   };
   let copied = 0;
   for (let index = 0; index < parts.length; index++) {
-    const rows = joinSeries(request, order, tail, parts[index]!, joined, index);
-    copied += rows;
+    // A series costs more than its few rows.
+    copied += joinSeries(request, order, tail, parts[index]!, joined, index) + copiedAtOnce / seriesAtOnce;
     if (copied < copiedAtOnce) continue;
     copied = 0;
     await request.giveWay();
@@ -156,6 +163,7 @@ async function partsOf(
       )
     : inPlaces(order, wanted);
   const parts: SeriesParts[] = [];
+  let looked = 0;
   for (const each of series) {
     const place = order.placeOf(each);
     const start = place < 0 ? 0 : found.starts[place]!;
@@ -165,8 +173,11 @@ async function partsOf(
     const tailPlace = tailPlaces.get(each) ?? -1;
     const tailFrom = tailPlace < 0 ? 0 : tail.starts[tailPlace]!;
     const tailTo = tailPlace < 0 ? 0 : tail.starts[tailPlace + 1]!;
-    if (to === from && tailTo === tailFrom) continue;
-    parts.push({ series: each, place, from, to, tailPlace, tailFrom, tailTo });
+    if (to > from || tailTo > tailFrom) {
+      parts.push({ series: each, place, from, to, tailPlace, tailFrom, tailTo });
+    }
+    looked += 1;
+    if (looked % seriesAtOnce === 0) await giveWay();
   }
   return parts;
 }
