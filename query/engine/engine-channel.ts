@@ -6,7 +6,7 @@ import type { EvaluateRequest, ExecuteRequest, QueryEngine, ResultColumnInfo } f
 export const engineChannel = 'query-engine';
 
 /** Bytes of a body that go with its head, at least, if there are so many: few messages for a short answer. */
-const headBytesMin = 64 * 1024;
+const headBytesMin = 512 * 1024;
 /** In front of the first piece: how long the head is. */
 const lengthBytes = 4;
 
