@@ -9,6 +9,8 @@ export interface HintsToHandOver {
   handOver(signal: AbortSignal): Promise<void>;
   /** How many are left here. */
   count(): number;
+  /** How many of these somebody may still take; all where it is left out. */
+  takable?(): number;
 }
 
 /** A node that keeps no hints. */
@@ -28,8 +30,8 @@ export interface DrainOptions {
   /** How many groups in flux this node owns and has not released. */
   readonly ownedGroups: (signal: AbortSignal) => Promise<number>;
   /**
-   * Once it owns nothing any more the node leaves after so long even with hints that nobody takes, because their owners
-   * are gone themselves. Without it there is no end to the wait.
+   * Once it owns nothing any more the node leaves after so long even with hints that nobody has taken. Without it there is
+   * no end to the wait.
    */
   readonly hintPatienceMs?: number;
   readonly hints: HintsToHandOver;
@@ -146,6 +148,7 @@ export class Drain {
 
   #waitsForHints(freeMs: number | null): boolean {
     const { clock, hints, hintPatienceMs = Number.POSITIVE_INFINITY } = this.#options;
-    return hints.count() > 0 && (freeMs === null || clock.monotonicMs() - freeMs < hintPatienceMs);
+    const takable = hints.takable?.() ?? hints.count();
+    return takable > 0 && (freeMs === null || clock.monotonicMs() - freeMs < hintPatienceMs);
   }
 }

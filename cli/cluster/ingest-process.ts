@@ -7,7 +7,9 @@ import { registerNodeRoutes } from '../../core/http/node-routes.js';
 import { createHttpServer } from '../../core/http/server.js';
 import type { NodeId } from '../../core/model/batch.js';
 import { VarveError } from '../../core/std/errors.js';
+import type { NodeSighting } from '../../ingest/cluster-view.js';
 import { Drain } from '../../ingest/drain.js';
+import type { DestinationStatus } from '../../ingest/hints/hints.js';
 import { registerHintRoutes } from '../../ingest/http/hint-routes.js';
 import type { IngestNode } from '../../ingest/ingest-node.js';
 import { leaveForGood } from '../../ingest/leave.js';
@@ -66,6 +68,14 @@ export function startIngest(flags: IngestProcessFlags): Promise<IngestProcess> {
 /** Once an ephemeral node owns nothing it waits for so long for hints to be taken. */
 const hintPatienceMs = 10_000;
 
+/** Hints for nodes that still take batches as owners. */
+function hintsFor(others: readonly NodeSighting[], status: readonly DestinationStatus[]): number {
+  const takers = others.filter(({ isHeard, record }) => isHeard && record.handsOver !== true);
+  return status
+    .filter(({ node }) => takers.some(({ record }) => record.node === node))
+    .reduce((sum, { hints }) => sum + hints, 0);
+}
+
 /** The flags with the name and the address of the task in the place of those that say so. */
 async function withEcsTask(flags: IngestProcessFlags): Promise<IngestProcessFlags> {
   if (flags.nodeId !== ofEcsTask && flags.advertise !== ofEcsTask) return flags;
@@ -117,7 +127,12 @@ async function start(flags: IngestProcessFlags, parts: OpenParts): Promise<Inges
         ? countGroupsThatNeed(node, catalogs, signal)
         : ((await countOwnedGroups(catalogs, signal)).get(node) ?? 0),
     ...(flags.ephemeral ? { hintPatienceMs } : {}),
-    hints: { handOver: (signal) => hints.handOver(signal), count: () => hints.count },
+    hints: {
+      handOver: (signal) => hints.handOver(signal),
+      count: () => hints.count,
+      // Those for nodes that are gone wait for their groups to be sealed, which a disk that goes with its node cannot.
+      ...(flags.ephemeral ? { takable: () => hintsFor(side.view.others(), hints.status()) } : {}),
+    },
     stopWrites: () => server.close(),
     noteLeft: (signal) => catalogs.nodes.leave(node, epoch, signal),
   });

@@ -16,6 +16,8 @@ export interface ProxiedRequest {
   readonly headers: IncomingHttpHeaders;
   /** For DynamoDB the operation, as `UpdateItem`; for S3 empty. */
   readonly operation: string;
+  /** For DynamoDB the sort key of the one item that is read or written; otherwise empty. */
+  readonly key: string;
 }
 
 /** An answer of the service behind the proxy. */
@@ -84,11 +86,13 @@ export async function startFaultProxy(service: Emulator): Promise<FaultProxy> {
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const body = await readBody(request);
     await turn;
+    const operation = String(request.headers['x-amz-target'] ?? '').replace(/^.*\./, '');
     const seen: ProxiedRequest = {
       method: request.method ?? '',
       path: request.url ?? '',
       headers: request.headers,
-      operation: String(request.headers['x-amz-target'] ?? '').replace(/^.*\./, ''),
+      operation,
+      key: keyOf(operation, body),
     };
     requests.push(seen);
     const fault = proxy.fault(seen);
@@ -160,6 +164,13 @@ async function readBody(message: IncomingMessage): Promise<Buffer> {
   const pieces: Buffer[] = [];
   for await (const piece of message) pieces.push(piece as Buffer);
   return Buffer.concat(pieces);
+}
+
+/** The sort key that an operation on one item names. */
+function keyOf(operation: string, body: Buffer): string {
+  if (operation !== 'GetItem' && operation !== 'UpdateItem') return '';
+  const { Key: key } = JSON.parse(body.toString()) as { Key?: { sk?: { S?: string } } };
+  return key?.sk?.S ?? '';
 }
 
 async function send(endpoint: string, request: IncomingMessage, body: Buffer): Promise<ProxiedAnswer> {

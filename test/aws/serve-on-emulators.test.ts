@@ -31,6 +31,7 @@ const pointsPerSeal = hosts * 30;
 let s3: S3Emulator;
 let proxy: FaultProxy;
 let dynamoDb: Emulator;
+let catalogProxy: FaultProxy;
 let server: TestServer;
 const dataDirs: string[] = [];
 
@@ -53,7 +54,7 @@ async function startServer(flags: readonly string[]): Promise<TestServer> {
       AWS_ACCESS_KEY_ID: emulatorCredentials.accessKeyId,
       AWS_SECRET_ACCESS_KEY: emulatorCredentials.secretAccessKey,
       AWS_ENDPOINT_URL_S3: proxy.endpoint,
-      AWS_ENDPOINT_URL_DYNAMODB: dynamoDb.endpoint,
+      AWS_ENDPOINT_URL_DYNAMODB: catalogProxy.endpoint,
       AWS_REQUEST_CHECKSUM_CALCULATION: `when_${s3.checksums}`,
       AWS_RESPONSE_CHECKSUM_VALIDATION: `when_${s3.checksums}`,
     },
@@ -62,13 +63,17 @@ async function startServer(flags: readonly string[]): Promise<TestServer> {
 
 /** Points of one day in 2020, a stretch of time for each seal; values add up to the same sum each time. */
 async function writeAndSeal(seal: number): Promise<void> {
+  await writeOnly(seal);
+  await sealAll(server.client, db);
+}
+
+async function writeOnly(seal: number): Promise<void> {
   const startMs = Date.UTC(2020, 0, 1) + seal * 3_600_000;
   const lines = Array.from({ length: pointsPerSeal }, (_, index) => {
     const timeMs = startMs + Math.floor(index / hosts) * 10_000;
     return `cpu,host=h${index % hosts} usage=${index}.5,seal=${seal}i ${timeMs}`;
   });
   await writeLines(server.client, db, lines.join('\n'), 'millisecond');
-  await sealAll(server.client, db);
 }
 
 const sumPerSeal = (pointsPerSeal * (pointsPerSeal - 1)) / 2 + pointsPerSeal / 2;
@@ -123,12 +128,13 @@ beforeAll(async () => {
   s3 = await startS3();
   proxy = await startFaultProxy(s3);
   dynamoDb = await startDynamoDb(runName);
+  catalogProxy = await startFaultProxy(dynamoDb);
   server = await startServer(quiet);
 });
 afterAll(async () => {
   await server.kill();
-  await Promise.all([proxy.close(), dynamoDb.close()]);
-  await s3.close();
+  await Promise.all([proxy.close(), catalogProxy.close()]);
+  await Promise.all([s3.close(), dynamoDb.close()]);
   dataDirs.forEach(removeDataDir);
 });
 
@@ -141,13 +147,22 @@ describe('varve serve on S3 and DynamoDB', () => {
     expect(uris.every((path) => path.startsWith(`/${s3.bucket}/warehouse/main/`))).toBe(true);
   });
 
-  it('seals a table with at most 4 puts and no listing', async () => {
-    const counts = await added(['varve_compactor_aws_requests_total'], () => writeAndSeal(1));
+  it('seals a table with at most 4 puts, no listing, and 3 writes to the catalog beside those for what was sealed before', async () => {
+    await writeOnly(1);
+    const from = catalogProxy.requests.length;
+    const counts = await added(['varve_compactor_aws_requests_total'], () => sealAll(server.client, db));
     console.log('requests of the compactor for one seal of one table:', counts);
     expect(sumOf(counts, /PutObject|UploadPart/)).toBeLessThanOrEqual(4);
     expect(sumOf(counts, /ListObjects/)).toBe(0);
-    // Closing the group, committing the table, noting the group as sealed; now and then the lease is renewed meanwhile.
-    expect(sumOf(counts, /UpdateItem/)).toBeLessThanOrEqual(5);
+    const written = catalogProxy.requests.slice(from).filter(({ operation }) => operation === 'UpdateItem');
+    const writes = (kind: string): number => written.filter(({ key }) => key.startsWith(`${kind}/`)).length;
+    // The group closed, and marked as sealed together with the watermark; the one sealed before let go.
+    expect(writes('groups')).toBeGreaterThanOrEqual(2);
+    expect(writes('groups')).toBeLessThanOrEqual(3);
+    // The commit, and what the record forgets. The lease is renewed as often as time passes.
+    expect(writes('table')).toBeGreaterThanOrEqual(1);
+    expect(writes('table')).toBeLessThanOrEqual(2);
+    expect(writes('groups') + writes('table') + writes('lease')).toBe(written.length);
     await expectHistory(2);
   });
 

@@ -103,6 +103,17 @@ describe('a node that is drained', () => {
     await drain.stop();
   });
 
+  it('waits for no hint that nobody can take', async () => {
+    const { clock, drain, left } = setUp({
+      hints: { count: () => 5, takable: () => 0, handOver: async () => {} },
+    });
+    left.groups = 0;
+    drain.begin();
+    await clock.advance(4000);
+    expect(left.isLeft).toBe(true);
+    await drain.stop();
+  });
+
   it('stays when the last writes of clients left hints, until those are handed over', async () => {
     const { clock, drain, left, calls } = setUp();
     left.groups = 0;
