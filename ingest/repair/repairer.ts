@@ -49,6 +49,8 @@ export const defaultRepairLimits: RepairLimits = {
 
 /** Batches asked for in one call: between two calls the rate is kept. */
 const batchesPerFetch = 128;
+/** Groups compared at a time: most of a comparison is waiting for answers, and there may be hundreds of groups. */
+const groupsAtATime = 4;
 
 /**
  * Keeps the owners of what is in flux alike (invariant 4): compares this node's shards with those of the other owners,
@@ -87,14 +89,21 @@ export class Repairer {
     const { owner, clock, groups } = this.#options;
     const startedMs = clock.monotonicMs();
     const found = { groups: 0, young: 0, diverged: 0, conflicting: 0 };
-    for (const inFlux of await groups(signal)) {
-      const { shards, state, sealedBatches } = inFlux.group;
+    const shared = (await groups(signal)).filter(({ group: { shards, state, sealedBatches } }) => {
       const isShared = shards.some(({ owners }) => owners.length > 1 && owners.includes(owner.node));
-      if (!isShared || state === 'sealed' || sealedBatches !== null) continue;
-      signal.throwIfAborted();
-      found.groups += 1;
-      await this.#compareGroup(inFlux, found, signal);
-    }
+      return isShared && state !== 'sealed' && sealedBatches === null;
+    });
+    const left = shared.values();
+    const compareNext = async (): Promise<void> => {
+      for (const inFlux of left) {
+        signal.throwIfAborted();
+        found.groups += 1;
+        await this.#compareGroup(inFlux, found, signal);
+      }
+    };
+    // None goes on after the round has ended.
+    const ends = await Promise.allSettled(Array.from({ length: groupsAtATime }, compareNext));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
     this.#missing.endRound();
     const round = { ...found, seconds: (clock.monotonicMs() - startedMs) / 1000 };
     this.#metrics.round(round);

@@ -77,7 +77,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'no-fencing',
     breaks: 'a former holder of the lease commits as if it had the newest epoch',
-    seed: 1,
+    seed: 2,
     mutations: () => ({
       compactorMeta: withoutFencing,
       compactorCatalog: (catalog) => ({
@@ -116,7 +116,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'blind-put',
     breaks: 'the catalog puts without comparing versions',
-    seed: 14,
+    seed: 26,
     mutations: () => ({
       meta: (meta) => ({
         ...meta,
@@ -151,7 +151,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'short-scan',
     breaks: 'an owner that cannot be reached is read as one that holds nothing',
-    seed: 3,
+    seed: 15,
     mutations: () => ({
       ownerOfQuery: (service) =>
         overridden(service, {
@@ -162,7 +162,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'quorum-read-as-one',
     breaks: 'a read at quorum asks one owner',
-    seed: 40,
+    seed: 70,
     mutations: () => ({ consistency: 'one' }),
   },
   {
@@ -182,7 +182,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'seal-what-answers',
     breaks: 'sealing takes an owner that cannot be reached for one that agrees with the others',
-    seed: 106,
+    seed: 156,
     mutations: () => {
       let last: GroupReport | undefined;
       return {

@@ -10,6 +10,7 @@ import { rowsOf } from '../../support/rows.js';
 
 const three = ['n1', 'n2', 'n3'];
 const graceMs = 15_000;
+const hourMs = 3_600_000;
 
 function repairerOf(cluster: MemoryCluster, name: string, limits = {}): Repairer {
   const { ingest, id } = cluster.node(name);
@@ -135,6 +136,49 @@ describe('repair', () => {
       expect(await repairerOf(cluster, name, { graceMs: 0 }).round()).toMatchObject({ conflicting: 1 });
       expect(batchesOf(cluster, group, name)).toEqual(before);
     }
+  });
+
+  it('compares several groups at a time, each of them once, and not all at once', async () => {
+    const cluster = await MemoryCluster.make(three);
+    const groups: ShardGroup[] = [];
+    for (let window = 0; window < 10; window++) {
+      const group = await cluster.openGroup(three);
+      await cluster.put(cluster.batch(group, window), 'n1');
+      groups.push(group);
+      await cluster.advance(hourMs);
+    }
+    const { ingest, id } = cluster.node('n2');
+    const asked: string[] = [];
+    let atATime = 0;
+    let most = 0;
+    const repairer = new Repairer({
+      owner: ingest.owner,
+      nodeOf: (node) => ({
+        ...cluster.reach(node, id),
+        holdings: async (request) => {
+          asked.push(`${node} ${request.group}`);
+          atATime += 1;
+          most = Math.max(most, atATime);
+          await cluster.clock.sleep(100);
+          atATime -= 1;
+          return cluster.reach(node, id).holdings(request);
+        },
+      }),
+      groups: (signal) => groupsInFlux(cluster.catalogs, signal),
+      clock: cluster.clock,
+      random: cluster.random,
+      logger: silentLogger,
+      limits: { graceMs: 0 },
+    });
+    const round = repairer.round();
+    await cluster.clock.advance(60_000);
+    expect(await round).toMatchObject({ groups: 10, diverged: 10 });
+    expect(new Set(asked).size).toBe(asked.length);
+    expect(asked).toHaveLength(20);
+    // Of each group two other owners are asked.
+    expect(most).toBe(8);
+    for (const group of groups)
+      expect(batchesOf(cluster, group, 'n2')).toEqual(batchesOf(cluster, group, 'n1'));
   });
 
   it('keeps to its rate', async () => {
