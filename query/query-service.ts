@@ -232,6 +232,7 @@ export class QueryService {
     signal,
   }: PlannedQuery): Promise<ReadonlyMap<object, HotScanBytes> | 'dropped'> {
     const { hot, limits } = this.#options;
+    if (plan.tables.every((table) => plannedHot(table.plan).length === 0)) return new Map();
     const budget = new HotBudget(limits.hotBytesMax);
     const names = prepared.facts.tables.map((table) => table.name);
     const mentioned = mentionedColumns(prepared.root, names);

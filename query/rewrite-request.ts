@@ -30,6 +30,11 @@ export function rewriteRequest(
   const offsets = Object.entries(parameters).filter(
     ([, value]) => typeof value === 'string' && readTimeLiteral(value)?.hasOffset === true,
   );
+  const { informationSchema, readsConflicts, hasOffsets } = prepared.facts;
+  // Most statements have nothing to rewrite, and the walk over their tree would copy it.
+  if (informationSchema.length === 0 && !readsConflicts && !hasOffsets && offsets.length === 0) {
+    return { tree: null, parameters, informationViews: new Map(), conflictsView };
+  }
   const rewritten = rewriteSql(prepared.tree, {
     informationView,
     conflictsView,
@@ -40,7 +45,7 @@ export function rewriteRequest(
     const literal = rewritten.instants.has(name) ? readTimeLiteral(String(value)) : undefined;
     return literal === undefined ? [] : [[name, formatTimeNs(literal.timeNs)] as const];
   });
-  const views = prepared.facts.informationSchema.map(({ view }) => [view, informationView(view)] as const);
+  const views = informationSchema.map(({ view }) => [view, informationView(view)] as const);
   return {
     tree: rewritten.isChanged ? rewritten.tree : null,
     parameters: { ...parameters, ...Object.fromEntries(instants) },

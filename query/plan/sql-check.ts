@@ -2,6 +2,7 @@ import { VarveError } from '../../core/std/errors.js';
 import { type AstNode, type AstValue, columnPath, list, node, nodes, text } from './ast.js';
 import { conflictsTable, systemSchema } from './conflicts-view.js';
 import { judgeFunction, tableFunctions, volatileNames } from './functions.js';
+import { readTimeLiteral } from './time-literal.js';
 
 /**
  * Admission of SQL by its parse tree: a statement may read tables of its database, CTEs in scope and
@@ -18,6 +19,8 @@ export interface SqlFacts {
   readonly hasCtes: boolean;
   /** Names of `$name` placeholders. */
   readonly placeholders: ReadonlySet<string>;
+  /** True when any text constant is a timestamp with an offset. */
+  readonly hasOffsets: boolean;
   /** False when the same data can give another answer: now(), random() and the like. */
   readonly isDeterministic: boolean;
 }
@@ -100,6 +103,7 @@ class SqlWalk {
   #isDeterministic = true;
   #readsConflicts = false;
   #hasCtes = false;
+  #hasOffsets = false;
 
   facts(): SqlFacts {
     return {
@@ -107,6 +111,7 @@ class SqlWalk {
       informationSchema: this.#informationSchema,
       readsConflicts: this.#readsConflicts,
       hasCtes: this.#hasCtes,
+      hasOffsets: this.#hasOffsets,
       placeholders: this.#placeholders,
       isDeterministic: this.#isDeterministic,
     };
@@ -221,6 +226,9 @@ class SqlWalk {
     if (!expressionClasses.has(kind)) throw refused(`the expression ${kind}`);
     if (kind === 'FUNCTION' || kind === 'WINDOW') this.#checkFunction(expression);
     if (kind === 'PARAMETER') this.#placeholders.add(text(expression['identifier']));
+    if (kind === 'CONSTANT') {
+      this.#hasOffsets this.#hasOffsets ||= readTimethis.#hasOffsets ||= readTime= readTimeLiteral(text(node(expression['value'])?.['value']))?.hasOffset === true;
+    }
     const path = columnPath(expression);
     if (path?.length === 1 && volatileNames.has(path[0] ?? '')) this.#isDeterministic = false;
   }

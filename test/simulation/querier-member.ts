@@ -240,6 +240,7 @@ function selectAll(table: string): PreparedSql {
       informationSchema: [],
       readsConflicts: false,
       hasCtes: false,
+      hasOffsets: false,
       placeholders: new Set(),
       isDeterministic: true,
     },

@@ -101,6 +101,16 @@ describe('a statement that differs from a known one in literals alone', () => {
   });
 });
 
+test('what is found out about a literal is found out about each anew', async () => {
+  const preparer = new SqlPreparer(engine);
+  const offsets: boolean[] = [];
+  for (const time of ['2016-01-01T02:00:00Z', '2016-01-01T02:00:00+02:00', '2016-01-01T03:00:00Z']) {
+    const { facts } = await preparer.prepare(`select v from m where time >= '${time}'`);
+    offsets.push(facts.hasOffsets);
+  }
+  expect(offsets).toEqual([false, true, false]);
+});
+
 describe('nothing is concluded where a text', () => {
   test.each([
     ['is a table', `select * from '?.parquet'`],
