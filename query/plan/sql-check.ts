@@ -227,7 +227,7 @@ class SqlWalk {
     if (kind === 'FUNCTION' || kind === 'WINDOW') this.#checkFunction(expression);
     if (kind === 'PARAMETER') this.#placeholders.add(text(expression['identifier']));
     if (kind === 'CONSTANT') {
-      this.#hasOffsets this.#hasOffsets ||= readTimethis.#hasOffsets ||= readTime= readTimeLiteral(text(node(expression['value'])?.['value']))?.hasOffset === true;
+      this.#hasOffsets ||= readTimeLiteral(text(node(expression['value'])?.['value']))?.hasOffset === true;
     }
     const path = columnPath(expression);
     if (path?.length === 1 && volatileNames.has(path[0] ?? '')) this.#isDeterministic = false;
