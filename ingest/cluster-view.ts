@@ -1,7 +1,7 @@
 import type { NodeRecord } from '../core/catalog/types.js';
 import type { NodeId } from '../core/model/batch.js';
 import type { Clock } from '../core/ports/clock.js';
-import { errorMessage, VarveError } from '../core/std/errors.js';
+import { errorMessage, isVarveError, VarveError } from '../core/std/errors.js';
 import type { Logger } from '../core/std/logger.js';
 
 export interface ClusterViewOptions {
@@ -44,6 +44,8 @@ interface Sighting {
   /** As of the last look: while the catalog is out of reach nobody falls silent. */
   isHeard: boolean;
   isReached: boolean;
+  /** Its last answer was that it does not take the secret of this node. */
+  refusesSecret: boolean;
 }
 
 const pingMsMax = 2000;
@@ -93,6 +95,21 @@ export class ClusterView {
         isHeard: sighting.isHeard,
         isReached: this.#isReached(sighting),
       }));
+  }
+
+  /**
+   * What is wrong with this node, for /ready: that all others refuse its secret. Where only some do, one of those has
+   * another secret, and says so itself.
+   */
+  problems(): string[] {
+    const heard = [...this.#sightings.values()].filter(
+      ({ record, isHeard }) => isHeard && record.node !== this.#options.node && record.address !== null,
+    );
+    if (heard.length === 0 || !heard.every(({ refusesSecret }) => refusesSecret)) return [];
+    const nodes = heard.map(({ record }) => record.node).join(', ');
+    return [
+      `the secret of node ${this.#options.node} was refused by ${nodes}; want the same --cluster-secret-file for every process`,
+    ];
   }
 
   /**
@@ -147,7 +164,13 @@ export class ClusterView {
       // Seen for the first time there is nothing to compare with but the wall clock.
       const silentMs = Math.max(0, clock.nowMs() - record.heartbeatMs);
       const isHeard = record.node === node || silentMs <= silenceMsMax;
-      this.#sightings.set(record.node, { record, heardAtMs: nowMs - silentMs, isHeard, isReached: true });
+      this.#sightings.set(record.node, {
+        record,
+        heardAtMs: nowMs - silentMs,
+        isHeard,
+        isReached: true,
+        refusesSecret: false,
+      });
       return;
     }
     const before = known.record;
@@ -187,6 +210,7 @@ export class ClusterView {
     try {
       await ping(node, AbortSignal.any([signal, late.signal]));
       sighting.isReached = true;
+      sighting.refusesSecret = false;
       if (!wasReached) {
         logger.info({ node }, 'a node answers again');
         this.#tell({ kind: 'returned', node });
@@ -194,6 +218,7 @@ export class ClusterView {
     } catch (error) {
       if (signal.aborted) return;
       sighting.isReached = false;
+      sighting.refusesSecret = isVarveError(error) && isVarveError(error.cause, 'unauthenticated');
       if (wasReached) logger.warn({ node, error: errorMessage(error) }, 'a node does not answer');
     } finally {
       answered.abort();

@@ -172,6 +172,7 @@ async function start(flags: IngestProcessFlags, parts: OpenParts): Promise<Inges
     ready: async () => [
       ...(ingestNode === undefined ? ['recovering what was in flux from the WAL'] : ingestNode.problems()),
       ...membership.problems(),
+      ...side.view.problems(),
       ...drain.problems(),
       ...side.clocks.problems(),
       ...(await storeProblems(meta)),

@@ -5,6 +5,7 @@ import { SeededRandom } from '../../../core/adapters/random-seeded.js';
 import { NodeCatalog } from '../../../core/catalog/node-catalog.js';
 import type { NodeRecord } from '../../../core/catalog/types.js';
 import type { NodeId } from '../../../core/model/batch.js';
+import { VarveError } from '../../../core/std/errors.js';
 import { silentLogger } from '../../../core/std/logger.js';
 import { type ClusterChange, ClusterView } from '../../../ingest/cluster-view.js';
 
@@ -20,6 +21,8 @@ interface Stage {
   /** Nodes that cannot be called from here. */
   readonly cutOff: Set<NodeId>;
   readonly suspected: Set<NodeId>;
+  /** Nodes that do not take the secret of n1. */
+  readonly refusing: Set<NodeId>;
   setCatalogAway(isAway: boolean): void;
   /** From now on the test itself answers what the view asks the catalog. */
   hold(ask: (answer: (records: readonly NodeRecord[]) => void) => void): void;
@@ -35,6 +38,7 @@ async function makeStage(
   const clock = new SimulatedClock({ startMs: 1_700_000_000_000 });
   const catalog = new NodeCatalog({ store: new MemoryMetaStore(), clock, random: new SeededRandom(1) });
   const [dead, cutOff, suspected] = [new Set<NodeId>(), new Set<NodeId>(), new Set<NodeId>()];
+  const refusing = new Set<NodeId>();
   let isAway = false;
   let held: ((answer: (records: readonly NodeRecord[]) => void) => void) | undefined;
   for (const node of nodes) await catalog.register(node, `http://${node}:1`);
@@ -47,6 +51,11 @@ async function makeStage(
       },
     },
     ping: async (node, signal) => {
+      if (refusing.has(node)) {
+        // As the client of the peer API tells it.
+        const cause = new VarveError('unauthenticated', 'got another secret');
+        throw new VarveError('unavailable', 'the secret was refused', { cause });
+      }
       if (!dead.has(node) && !cutOff.has(node)) return;
       if (options.pings !== 'hang') throw new Error(`${node} does not answer`);
       await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
@@ -60,7 +69,7 @@ async function makeStage(
   const changes: ClusterChange[] = [];
   view.onChange((change) => changes.push(change));
   return {
-    ...{ clock, catalog, view, changes, dead, cutOff, suspected },
+    ...{ clock, catalog, view, changes, dead, cutOff, suspected, refusing },
     setCatalogAway: (away) => {
       isAway = away;
     },
@@ -204,5 +213,35 @@ describe('the view of the cluster', () => {
     expect(stage.view.others()).toMatchObject([{ isHeard: true, isReached: false }]);
     await stage.view.stop();
     expect(stage.clock.sleeperCount).toBe(0);
+  });
+});
+
+describe('a node with another secret than all others', () => {
+  it('says so, and the others do not', async () => {
+    const stage = await makeStage([n1, n2, n3]);
+    await stage.view.start();
+    stage.refusing.add(n2);
+    await stage.pass(2);
+    // n2 is the odd one.
+    expect(stage.view.problems()).toEqual([]);
+    stage.refusing.add(n3);
+    await stage.pass(2);
+    expect(stage.view.problems()).toEqual([
+      'the secret of node n1 was refused by n2, n3; want the same --cluster-secret-file for every process',
+    ]);
+    stage.refusing.clear();
+    await stage.pass(2);
+    expect(stage.view.problems()).toEqual([]);
+    await stage.view.stop();
+  });
+
+  it('is chosen as an owner only where there are too few others', async () => {
+    const stage = await makeStage([n1, n2, n3, n4]);
+    await stage.view.start();
+    stage.refusing.add(n4);
+    await stage.pass(2);
+    expect(await stage.view.ownerCandidates(3)).toEqual([n1, n2, n3]);
+    expect(await stage.view.ownerCandidates(4)).toEqual([n1, n2, n3, n4]);
+    await stage.view.stop();
   });
 });
