@@ -30,6 +30,7 @@ import { SeriesInternerSlot } from '../../ingest/protocols/line-protocol/series-
 import { Wal } from '../../ingest/wal/wal.js';
 import { ParquetFiles } from '../../query/cache/parquet-files.js';
 import { DuckDbEngine } from '../../query/engine/duckdb-engine.js';
+import { unwatched } from '../../query/engine/engine-watch.js';
 import { noQueryMetrics } from '../../query/query-metrics.js';
 import { defaultQueryLimits, QueryService } from '../../query/query-service.js';
 import { queryCatalog } from '../../query/query-sources.js';
@@ -232,13 +233,16 @@ export class CostWorld {
       metrics: noQueryMetrics,
     });
     await files.start();
-    const engine = await DuckDbEngine.open({
-      threads: 1,
-      memoryBytesMax: 512 * 2 ** 20,
-      spillDirectory: join(folder, 'spill'),
-      spillBytesMax: 2 ** 30,
-      settledDirectories: [root],
-    });
+    const engine = await DuckDbEngine.open(
+      {
+        threads: 1,
+        memoryBytesMax: 512 * 2 ** 20,
+        spillDirectory: join(folder, 'spill'),
+        spillBytesMax: 2 ** 30,
+        settledDirectories: [root],
+      },
+      unwatched(new SystemClock()),
+    );
     if (this.#hot === undefined) throw new Error('the world was not started');
     const service = new QueryService({
       catalog: queryCatalog(catalogs),

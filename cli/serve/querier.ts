@@ -65,6 +65,7 @@ export function openQuerier(ground: HistoryGround, options: QuerierOptions): Que
       spillBytesMax: flags.querySpill,
       settledDirectories: localRoot === undefined ? [filesRoot] : [localRoot, filesRoot],
     },
+    clock,
     logger,
   );
   const files = new ParquetFiles({

@@ -6,6 +6,7 @@ import type { ResultEncoder } from '../formats/result-encoder.js';
 import { engineError } from './engine-errors.js';
 import { EngineLane, KeptConnections } from './engine-lane.js';
 import type { EngineOptions } from './engine-settings.js';
+import type { EngineWatch } from './engine-watch.js';
 import { decodeHotScan } from './hot-scan.js';
 import type {
   EngineAnswer,
@@ -58,19 +59,18 @@ export class DuckDbEngine implements QueryEngine {
   readonly #narrow: EngineLane;
   readonly #kept = new KeptConnections(keptConnectionsMax);
   readonly #settledRows = new SettledRows(knownOfFilesBytesMax);
-  readonly #onFatal: () => void;
+  readonly #watch: EngineWatch;
   /** Kept prepared: every new text goes through it. */
   #serialize: DuckDBPreparedStatement | undefined;
   #parserQueue: Promise<unknown> = Promise.resolve();
 
-  private constructor(wide: EngineLane, narrow: EngineLane, onFatal: () => void) {
+  private constructor(wide: EngineLane, narrow: EngineLane, watch: EngineWatch) {
     this.#wide = wide;
     this.#narrow = narrow;
-    this.#onFatal = onFatal;
+    this.#watch = watch;
   }
 
-  /** @param onFatal called when the engine has hit a defect and will answer nothing any more */
-  static async open(options: EngineOptions, onFatal: () => void = () => {}): Promise<DuckDbEngine> {
+  static async open(options: EngineOptions, watch: EngineWatch): Promise<DuckDbEngine> {
     const { threads, settledDirectories, spillDirectory, spillBytesMax } = options;
     const narrowBytesMax = Math.trunc(options.memoryBytesMax / narrowShare);
     const wide = await EngineLane.open({
@@ -85,7 +85,7 @@ export class DuckDbEngine implements QueryEngine {
       spill: null,
       settledDirectories: [],
     });
-    return new DuckDbEngine(wide, narrow, onFatal);
+    return new DuckDbEngine(wide, narrow, watch);
   }
 
   async parse(sql: string): Promise<ParsedSql> {
@@ -165,7 +165,11 @@ export class DuckDbEngine implements QueryEngine {
     const keptAs = lane === this.#narrow ? views.join(';\n') : null;
     const kept = keptAs === null ? undefined : this.#kept.take(keptAs);
     const connection = kept ?? (await lane.connect());
-    const run = new RunningQuery({ connection, signal, onFatal: this.#onFatal });
+    const run = new RunningQuery({
+      connection,
+      signal,
+      watch: this.#watch,
+    });
     let isClosed = false;
     const release = (outcome: 'answered' | 'failed'): void => {
       if (isClosed) return;

@@ -4,6 +4,8 @@ import type { EvaluateRequest, ExecuteRequest, QueryEngine, ResultColumnInfo } f
 
 /** Name of the channel between the engine's thread and the others. */
 export const engineChannel = 'query-engine';
+/** What the engine's thread says, past the channel, when a query in it can neither go on nor end. */
+export const stuckMessage = 'stuck';
 
 /** Bytes of a body that go with its head, at least, if there are so many: few messages for a short answer. */
 const headBytesMin = 512 * 1024;

@@ -10,6 +10,8 @@ export interface EngineOptions {
   readonly spillBytesMax: number;
   /** The only directories that a scan may read: the roots of settled files. Absolute paths. */
   readonly settledDirectories: readonly string[];
+  /** A query that goes on for so long though it is interrupted is stuck, milliseconds; 30,000 where it is left out. */
+  readonly stuckAfterMs?: number;
 }
 
 /** Limits of one instance of DuckDB. */

@@ -9,6 +9,7 @@ import { VarveError } from '../../core/std/errors.js';
 import { isFatal } from './engine-errors.js';
 import type { LaneConnection } from './engine-lane.js';
 import { nowVariable } from './engine-settings.js';
+import { type EngineWatch, interruptUntil } from './engine-watch.js';
 import type { ExecuteRequest, SqlParameters } from './query-engine.js';
 
 /** A statement that has begun: it has given its first chunk, or ended without one. */
@@ -23,8 +24,7 @@ export interface StatementOptions {
   readonly connection: LaneConnection;
   /** Aborting it interrupts the engine. */
   readonly signal: AbortSignal | undefined;
-  /** Called when the engine has hit a defect and will answer nothing any more. */
-  readonly onFatal: () => void;
+  readonly watch: EngineWatch;
 }
 
 /** One statement on a connection that it has to itself, interrupted when its signal fires. */
@@ -102,22 +102,24 @@ export class RunningQuery {
    */
   async #interruptible<Result>(work: () => Promise<Result>): Promise<Result> {
     this.throwIfAborted();
-    const { connection, signal, onFatal } = this.#options;
+    const { connection, signal, watch } = this.#options;
     let isDone = false;
-    const interrupt = (): void => {
-      if (isDone) return;
-      connection.connection.interrupt();
-      setImmediate(interrupt);
+    let interrupting: Promise<boolean> | undefined;
+    const onAbort = (): void => {
+      const interrupt = (): void => connection.connection.interrupt();
+      interrupting = interruptUntil(() => isDone, interrupt, watch);
     };
-    signal?.addEventListener('abort', interrupt, { once: true });
+    signal?.addEventListener('abort', onAbort, { once: true });
     try {
       return await work();
     } catch (error) {
-      if (isFatal(error)) onFatal();
+      if (isFatal(error)) watch.onDefect('fatal');
       throw error;
     } finally {
       isDone = true;
-      signal?.removeEventListener('abort', interrupt);
+      signal?.removeEventListener('abort', onAbort);
+      // It came back after all: another has taken its place by now.
+      if (await interrupting) watch.onDefect('fatal');
     }
   }
 }

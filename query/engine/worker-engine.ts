@@ -1,9 +1,10 @@
 import { Worker } from 'node:worker_threads';
+import type { Clock } from '../../core/ports/clock.js';
 import { ChannelClient } from '../../core/std/channel.js';
 import { errorMessage, VarveError } from '../../core/std/errors.js';
 import type { Logger } from '../../core/std/logger.js';
 import { workerUrl } from '../../core/std/worker-url.js';
-import { engineChannel, readHead } from './engine-channel.js';
+import { engineChannel, readHead, stuckMessage } from './engine-channel.js';
 import type { EngineOptions } from './engine-settings.js';
 import type {
   EngineAnswer,
@@ -18,18 +19,26 @@ interface RunningWorker {
   readonly client: ChannelClient;
 }
 
+/** Each engine that is stuck keeps one of the few threads of Node's pool, which the WAL needs for its syncs. */
+const stuckMax = 2;
+/** How long its thread may take to end, milliseconds. */
+const endMsMax = 2000;
+
 /**
- * The engine in a worker thread of its own. If the thread ends, the queries on it fail with `unavailable` and the next
- * one starts a new thread: the engine holds no state that a query needs later.
+ * The engine in a worker thread of its own. If the thread ends or is stuck, the queries on it fail with `unavailable`
+ * and the next one starts a new thread: the engine holds no state that a query needs later.
  */
 export class WorkerEngine implements QueryEngine {
   readonly #options: EngineOptions;
+  readonly #clock: Clock;
   readonly #logger: Logger;
   #running: Promise<RunningWorker> | undefined;
   #closed = false;
+  #stuck = 0;
 
-  constructor(options: EngineOptions, logger: Logger) {
+  constructor(options: EngineOptions, clock: Clock, logger: Logger) {
     this.#options = options;
+    this.#clock = clock;
     this.#logger = logger;
   }
 
@@ -70,11 +79,21 @@ export class WorkerEngine implements QueryEngine {
     this.#closed = true;
     const running = await this.#running?.catch(() => undefined);
     running?.client.close('the engine was closed');
-    await running?.worker.terminate();
+    const ended = running?.worker.terminate();
+    if (ended === undefined) return;
+    if ((await Promise.race([ended, this.#clock.sleep(endMsMax).then(() => 'not yet')])) !== 'not yet')
+      return;
+    this.#logger.error({}, 'the thread of the query engine does not end; the process may have to be killed');
   }
 
   async #client(): Promise<ChannelClient> {
     if (this.#closed) throw new VarveError('unavailable', 'query: the engine was closed');
+    if (this.#stuck >= stuckMax) {
+      throw new VarveError(
+        'unavailable',
+        `query: the engine got stuck ${this.#stuck} times; want this process to be started anew`,
+      );
+    }
     this.#running ??= this.#spawn();
     return (await this.#running).client;
   }
@@ -84,13 +103,27 @@ export class WorkerEngine implements QueryEngine {
       workerData: this.#options,
     });
     const client = new ChannelClient(worker, engineChannel);
+    let stuckHere = 0;
     const running = new Promise<RunningWorker>((resolve, reject) => {
       worker.once('message', () => resolve({ worker, client }));
+      worker.on('message', (message) => {
+        if (message !== stuckMessage) return;
+        stuckHere += 1;
+        this.#stuck += 1;
+        this.#logger.error(
+          { stuck: this.#stuck, of: stuckMax },
+          'the query engine does not let go of a query that was left; the next query gets another engine, a thread is lost',
+        );
+        if (this.#running === running) this.#running = undefined;
+        client.close('the engine is stuck');
+        worker.unref();
+      });
       worker.on('error', (error) => {
         this.#logger.error({ error: errorMessage(error) }, 'the query engine failed');
         reject(new VarveError('unavailable', `query: the engine could not start: ${errorMessage(error)}`));
       });
       worker.once('exit', (code) => {
+        this.#stuck -= stuckHere;
         // A later worker may stand here already.
         if (this.#running === running) this.#running = undefined;
         client.close(`the engine ended with code ${code}`);

@@ -8,6 +8,7 @@ import { noAuthentication, readTokenFile } from '../../core/http/authentication.
 import { createHttpServer } from '../../core/http/server.js';
 import { ParquetFiles } from '../cache/parquet-files.js';
 import { DuckDbEngine } from '../engine/duckdb-engine.js';
+import { type EngineWatch, stuckAfterMsDefault } from '../engine/engine-watch.js';
 import { registerQueryRoutes } from '../http/query-routes.js';
 import { registerIcebergCatalogRoutes } from '../iceberg-catalog/catalog-routes.js';
 import { IcebergCatalog } from '../iceberg-catalog/iceberg-catalog.js';
@@ -35,7 +36,7 @@ const parts = await openParts(ground);
 let queryFunction: QueryFunction | undefined;
 
 /** Opens what does not depend on the invocation, while Lambda starts the environment. */
-async function openParts({ settings, objects }: LambdaGround) {
+async function openParts({ settings, objects, clock, logger }: LambdaGround) {
   const root = settings.text('VARVE_CACHE_DIR') ?? cacheRoot;
   const memoryMiB = settings.count('AWS_LAMBDA_FUNCTION_MEMORY_SIZE', 1024);
   const files = new ParquetFiles({
@@ -46,13 +47,28 @@ async function openParts({ settings, objects }: LambdaGround) {
     metrics: noQueryMetrics,
   });
   // On the function's one thread: it answers one request at a time, so there is nobody whom the engine could keep waiting.
-  const engine = DuckDbEngine.open({
-    threads: settings.count('VARVE_QUERY_THREADS', Math.max(1, Math.round(memoryMiB / memoryMiBPerCpu))),
-    memoryBytesMax: settings.sizeBytes('VARVE_QUERY_MEMORY', (memoryMiB * mebibyte) / 2),
-    spillDirectory: `${root}/spill`,
-    spillBytesMax: settings.sizeBytes('VARVE_QUERY_SPILL', 128 * mebibyte),
-    settledDirectories: [`${root}/files`],
-  });
+  const watch: EngineWatch = {
+    clock,
+    stuckAfterMs: stuckAfterMsDefault,
+    onDefect: (defect) => {
+      logger.error(
+        { defect },
+        'the query engine answers nothing any more; the next request gets a new environment',
+      );
+      // Not an exit, which would wait for what is stuck. The environment serves one request at a time, and that one is lost.
+      process.kill(process.pid, 'SIGKILL');
+    },
+  };
+  const engine = DuckDbEngine.open(
+    {
+      threads: settings.count('VARVE_QUERY_THREADS', Math.max(1, Math.round(memoryMiB / memoryMiBPerCpu))),
+      memoryBytesMax: settings.sizeBytes('VARVE_QUERY_MEMORY', (memoryMiB * mebibyte) / 2),
+      spillDirectory: `${root}/spill`,
+      spillBytesMax: settings.sizeBytes('VARVE_QUERY_SPILL', 128 * mebibyte),
+      settledDirectories: [`${root}/files`],
+    },
+    watch,
+  );
   await files.start();
   return { files, engine: await engine };
 }

@@ -8,7 +8,7 @@ import type { TablePlan } from './plan-table.js';
  * the branches of a UNION it may put off what the later ones wait for (the build side of a join, a grouping) until the
  * earlier ones are done; and it takes an answer to have begun only when everything but its last pipeline is. If an
  * earlier branch fills the buffer, each waits for the other for ever, and not even an interrupt ends it
- * (github.com/duckdb/duckdb/issues/22215). So rows do not go straight from a union to the client where any other
+ * (docs/adr/0015-gathered-answers.md). So rows do not go straight from a union to the client where any other
  * pipeline may be put off.
  */
 export function mustGather(root: AstNode, plans: readonly TablePlan[]): boolean {

@@ -6,11 +6,13 @@ import { openSettledTables } from '../../cli/serve/settled-tables.js';
 import { Compactor } from '../../compactor/compactor.js';
 import { defaultCompactorSettings } from '../../compactor/compactor-settings.js';
 import { noCompactorMetrics } from '../../compactor/metrics.js';
+import { SystemClock } from '../../core/adapters/clock-system.js';
 import { FileSystemDisk } from '../../core/adapters/disk-filesystem.js';
 import { MemoryObjectStore } from '../../core/adapters/object-store-memory.js';
 import { silentLogger } from '../../core/std/logger.js';
 import { ParquetFiles } from '../../query/cache/parquet-files.js';
 import { DuckDbEngine } from '../../query/engine/duckdb-engine.js';
+import { unwatched } from '../../query/engine/engine-watch.js';
 import { noQueryMetrics } from '../../query/query-metrics.js';
 import { defaultQueryLimits, QueryService } from '../../query/query-service.js';
 import { queryCatalog } from '../../query/query-sources.js';
@@ -40,13 +42,16 @@ process.once('exit', () => rmSync(cacheRoot, { recursive: true, force: true }));
 
 /** One engine for all worlds of a test file: an instance costs more than a query. */
 function sharedEngine(): Promise<DuckDbEngine> {
-  engine ??= DuckDbEngine.open({
-    threads: 2,
-    memoryBytesMax: 2 ** 28,
-    spillDirectory: join(cacheRoot, 'spill'),
-    spillBytesMax: 2 ** 28,
-    settledDirectories: [cacheRoot],
-  });
+  engine ??= DuckDbEngine.open(
+    {
+      threads: 2,
+      memoryBytesMax: 2 ** 28,
+      spillDirectory: join(cacheRoot, 'spill'),
+      spillBytesMax: 2 ** 28,
+      settledDirectories: [cacheRoot],
+    },
+    unwatched(new SystemClock()),
+  );
   return engine;
 }
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isVarveError, VarveError } from '../../../core/std/errors.js';
 import { DuckDbEngine } from '../../../query/engine/duckdb-engine.js';
 import type { ExecuteRequest, ViewSql } from '../../../query/engine/query-engine.js';
-import { rowsOf, schemaOf, Warehouse } from './warehouse.js';
+import { noWatch, rowsOf, schemaOf, Warehouse } from './warehouse.js';
 
 const day = BigInt(Date.UTC(2016, 0, 1)) * 1_000_000n;
 const warehouse = new Warehouse();
@@ -25,7 +25,7 @@ async function fill(house: Warehouse, type: 'double' | 'bigint', rowsOfHost: num
 beforeAll(async () => {
   await fill(warehouse, 'double', 700);
   await fill(other, 'bigint', 2);
-  engine = await DuckDbEngine.open({ ...warehouse.engineOptions(), memoryBytesMax: 128 * 2 ** 20 });
+  engine = await DuckDbEngine.open({ ...warehouse.engineOptions(), memoryBytesMax: 128 * 2 ** 20 }, noWatch);
   const execute = engine.execute.bind(engine);
   engine.execute = (request, signal) => {
     requests.push(request);

@@ -4,12 +4,12 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DuckDbEngine } from '../../../query/engine/duckdb-engine.js';
 import type { EngineAnswer, ExecuteRequest } from '../../../query/engine/query-engine.js';
-import { asked, type Point, rowsOf, schemaOf, Warehouse } from './warehouse.js';
+import { asked, noWatch, type Point, rowsOf, schemaOf, Warehouse } from './warehouse.js';
 
 const warehouse = new Warehouse();
 let engine: DuckDbEngine;
 beforeAll(async () => {
-  engine = await DuckDbEngine.open({ ...warehouse.engineOptions(), memoryBytesMax: 64 * 2 ** 20 });
+  engine = await DuckDbEngine.open({ ...warehouse.engineOptions(), memoryBytesMax: 64 * 2 ** 20 }, noWatch);
 });
 afterAll(async () => {
   await engine.close();

@@ -5,17 +5,20 @@ import { parseAst } from '../../../query/plan/ast.js';
 import { lastFields } from '../../../query/plan/last-points.js';
 import { checkSql } from '../../../query/plan/sql-check.js';
 import type { QueryService } from '../../../query/query-service.js';
-import { rowsOf, schemaOf, Warehouse } from './warehouse.js';
+import { noWatch, rowsOf, schemaOf, Warehouse } from './warehouse.js';
 
 const warehouse = new Warehouse();
 let service: QueryService;
 let engine: DuckDbEngine;
 beforeAll(async () => {
   service = await warehouse.open();
-  engine = await DuckDbEngine.open({
-    ...warehouse.engineOptions(),
-    spillDirectory: `${warehouse.directory}/spill2`,
-  });
+  engine = await DuckDbEngine.open(
+    {
+      ...warehouse.engineOptions(),
+      spillDirectory: `${warehouse.directory}/spill2`,
+    },
+    noWatch,
+  );
 });
 afterAll(async () => {
   await engine.close();

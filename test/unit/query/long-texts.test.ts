@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DuckDbEngine } from '../../../query/engine/duckdb-engine.js';
-import { Warehouse } from './warehouse.js';
+import { noWatch, Warehouse } from './warehouse.js';
 
 const warehouse = new Warehouse();
 let engine: DuckDbEngine;
 beforeAll(async () => {
-  engine = await DuckDbEngine.open(warehouse.engineOptions());
+  engine = await DuckDbEngine.open(warehouse.engineOptions(), noWatch);
 });
 afterAll(async () => {
   await engine.close();

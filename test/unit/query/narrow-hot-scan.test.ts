@@ -16,12 +16,12 @@ import {
   type PlainRow,
   type PlainValue,
 } from '../../support/naive-hot-tier.js';
-import { Warehouse } from './warehouse.js';
+import { noWatch, Warehouse } from './warehouse.js';
 
 const warehouse = new Warehouse();
 let engine: DuckDbEngine;
 beforeAll(async () => {
-  engine = await DuckDbEngine.open(warehouse.engineOptions());
+  engine = await DuckDbEngine.open(warehouse.engineOptions(), noWatch);
 });
 afterAll(async () => {
   await engine.close();

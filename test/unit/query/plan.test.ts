@@ -14,12 +14,12 @@ import { mayHoldGroup } from '../../../query/plan/sources.js';
 import { checkSql } from '../../../query/plan/sql-check.js';
 import { readCommand } from '../../../query/plan/sql-command.js';
 import { readTimeLiteral } from '../../../query/plan/time-literal.js';
-import { schemaOf, Warehouse } from './warehouse.js';
+import { noWatch, schemaOf, Warehouse } from './warehouse.js';
 
 const warehouse = new Warehouse();
 let engine: DuckDbEngine;
 beforeAll(async () => {
-  engine = await DuckDbEngine.open(warehouse.engineOptions());
+  engine = await DuckDbEngine.open(warehouse.engineOptions(), noWatch);
 });
 afterAll(async () => {
   await engine.close();

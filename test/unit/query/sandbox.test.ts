@@ -14,7 +14,7 @@ import {
   volatileFunctions,
 } from '../../../query/plan/functions.js';
 import type { QueryService } from '../../../query/query-service.js';
-import { asked, bodyOf, rowsOf, schemaOf, Warehouse } from './warehouse.js';
+import { asked, bodyOf, noWatch, rowsOf, schemaOf, Warehouse } from './warehouse.js';
 
 const warehouse = new Warehouse();
 let service: QueryService;
@@ -283,7 +283,7 @@ test('an expression too deep to be prepared in time is refused', async () => {
 
 test('what admission lets by in error the engine still refuses', async () => {
   const { DuckDbEngine } = await import('../../../query/engine/duckdb-engine.js');
-  const engine = await DuckDbEngine.open(warehouse.engineOptions());
+  const engine = await DuckDbEngine.open(warehouse.engineOptions(), noWatch);
   try {
     const run = async (sql: string, isGathered: boolean): Promise<string> => {
       try {

@@ -4,13 +4,13 @@ import { DuckDbEngine } from '../../../query/engine/duckdb-engine.js';
 import { type AstNode, parseAst, printAst } from '../../../query/plan/ast.js';
 import { instanceOf, skeletonOf, templateOf } from '../../../query/plan/sql-template.js';
 import { SqlPreparer } from '../../../query/sql-preparer.js';
-import { Warehouse } from './warehouse.js';
+import { noWatch, Warehouse } from './warehouse.js';
 
 const warehouse = new Warehouse();
 let engine: DuckDbEngine;
 let parses = 0;
 beforeAll(async () => {
-  engine = await DuckDbEngine.open(warehouse.engineOptions());
+  engine = await DuckDbEngine.open(warehouse.engineOptions(), noWatch);
   const parse = engine.parse.bind(engine);
   engine.parse = (sql) => {
     parses += 1;

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SimulatedClock } from '../../../core/adapters/clock-simulated.js';
+import { SystemClock } from '../../../core/adapters/clock-system.js';
 import { FileSystemDisk } from '../../../core/adapters/disk-filesystem.js';
 import { FileSystemObjectStore } from '../../../core/adapters/object-store-filesystem.js';
 import type { Database, GroupKind, GroupList, ShardGroup, TableRecord } from '../../../core/catalog/types.js';
@@ -28,6 +29,7 @@ import { HotTier } from '../../../ingest/hot/hot-tier.js';
 import { HotTierReader } from '../../../ingest/hot/hot-tier-reader.js';
 import { ParquetFiles } from '../../../query/cache/parquet-files.js';
 import { DuckDbEngine } from '../../../query/engine/duckdb-engine.js';
+import { unwatched } from '../../../query/engine/engine-watch.js';
 import type { QueryEngine } from '../../../query/engine/query-engine.js';
 import { noQueryMetrics } from '../../../query/query-metrics.js';
 import type { QueryRequest } from '../../../query/query-request.js';
@@ -52,6 +54,9 @@ export interface HotGroupOptions {
 }
 
 const node = 'n1' as NodeId;
+
+/** For engines whose defects nobody waits for. */
+export const noWatch = unwatched(new SystemClock());
 
 /**
  * A database without the parts that make one: files and hot groups are put where a test wants them. Real Parquet
@@ -95,7 +100,7 @@ export class Warehouse {
   /** Opens an engine in this thread and gives the service over it. */
   async open(limits: Partial<QueryLimits> = {}): Promise<QueryService> {
     mkdirSync(join(this.directory, 'settled'), { recursive: true });
-    const engine = await DuckDbEngine.open(this.engineOptions());
+    const engine = await DuckDbEngine.open(this.engineOptions(), noWatch);
     this.#engine = engine;
     const execute = engine.execute.bind(engine);
     engine.execute = (request, signal) => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SystemClock } from '../../../core/adapters/clock-system.js';
 import { isVarveError } from '../../../core/std/errors.js';
 import { silentLogger } from '../../../core/std/logger.js';
 import { WorkerEngine } from '../../../query/engine/worker-engine.js';
@@ -11,7 +12,7 @@ let service: QueryService;
 const day = BigInt(Date.UTC(2016, 0, 1)) * 1_000_000n;
 
 beforeAll(async () => {
-  engine = new WorkerEngine(warehouse.engineOptions(), silentLogger);
+  engine = new WorkerEngine(warehouse.engineOptions(), new SystemClock(), silentLogger);
   await engine.start();
   service = warehouse.serviceOver(engine, { runningMax: 2 });
   warehouse.addTable(schemaOf('m', ['host'], { v: 'double' }));
@@ -74,7 +75,7 @@ test('a caller that goes away interrupts the engine', async () => {
 });
 
 test('a closed engine says so', async () => {
-  const other = new WorkerEngine(warehouse.engineOptions(), silentLogger);
+  const other = new WorkerEngine(warehouse.engineOptions(), new SystemClock(), silentLogger);
   await other.close();
   await expect(other.parse('select 1')).rejects.toMatchObject({ kind: 'unavailable' });
 });
