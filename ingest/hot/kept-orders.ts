@@ -4,6 +4,8 @@ import type { RowOrder } from './row-order.js';
 
 /** Chunks of fewer rows are read as fast without an order. */
 export const orderedRowsMin = 16_384;
+/** A scan makes an order only where it costs one part in so many of what that costs: a short one would wait long. */
+const longScanShare = 4;
 
 interface KeptOrder {
   readonly group: HotGroup;
@@ -13,7 +15,7 @@ interface KeptOrder {
 /**
  * The orders of chunks that are read again and again, least recently used out first. One is made when what scans of a
  * chunk have cost since the last one comes to what making it costs: a chunk that is read once, as for
- * sealing, keeps none, and none is made anew for every batch that comes.
+ * sealing, keeps none, and none is made anew for every batch that comes. Only a long scan makes one.
  */
 export class KeptOrders {
   readonly #bytesMax: number;
@@ -49,7 +51,7 @@ export class KeptOrders {
   spend(chunk: Chunk, rows: number, rowCount: number): boolean {
     const spent = this.#spent.get(chunk) ?? 0;
     this.#spent.set(chunk, spent + rows);
-    return rowCount >= this.#rowsMin && rows > 0 && spent >= rowCount;
+    return rowCount >= this.#rowsMin && spent >= rowCount && rows * longScanShare >= rowCount;
   }
 
   /** Keeps an order of a chunk of the group in place of the one there was; not one that is larger than all may be. */

@@ -141,6 +141,23 @@ describe('orders that scans keep of a chunk', () => {
     expect(tier.orders.bytes).toBe(50 * 12 + 5 * 13);
   });
 
+  it('are never made by a scan of few rows, which would wait for it, but used by it', async () => {
+    const tier = newTier();
+    // The host of every hundredth row.
+    const rows = inOrder(0, 3000, 1).tables['cpu']!.map((each, at) =>
+      at % 100 === 0 ? { ...each, tags: { host: 'rare' } } : each,
+    );
+    const plain = plainBatch(1, 1n, rows);
+    apply(tier, plain);
+    const reader = new HotTierReader({ tier, giveWay: async () => {} });
+    const rare = { ...everything, tags: [{ tag: 'host', values: ['rare'] }] };
+    for (let time = 0; time < 50; time++) await plainScan(reader, rare);
+    expect(tier.orders.bytes).toBe(0);
+    await scanOften(reader, 1);
+    expect(tier.orders.bytes).toBeGreaterThan(0);
+    expect(await plainScan(reader, rare)).toEqual(naiveScan([plain], rare));
+  });
+
   it('take in rows that came since when everything is read, and else when many have come', async () => {
     const tier = newTier();
     const chunkRows = (): number | undefined => {
