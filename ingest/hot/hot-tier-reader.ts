@@ -165,7 +165,8 @@ export class HotTierReader implements HotReader {
       }
       points += batch.rows.length;
       yield* encoder.batch(await fillRoom(chunk, batch, gathered, giveWay));
-      await giveWay();
+      // A short answer waits for no turn of a loop that may be busy with writes.
+      if (!batcher.isDone) await giveWay();
     }
     this.#tier.metrics.scanned({ rows: found.rows.length, points, conflicts });
     yield encoder.end();

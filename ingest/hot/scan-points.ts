@@ -45,6 +45,11 @@ export class PointBatcher {
     this.#textBytesMax = options.textBytesMax;
   }
 
+  /** Whether there are no more points. */
+  get isDone(): boolean {
+    return this.#at === this.#found.rows.length;
+  }
+
   /** The next points, or null when there are no more. */
   next(): PointBatch | null {
     const { rows: found, starts, timesNs: foundTimes } = this.#found;

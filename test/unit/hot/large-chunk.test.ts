@@ -133,6 +133,18 @@ describe('chunks of several blocks', () => {
     expect(events).toEqual(['batch', 'gave way', 'batch', 'gave way']);
   });
 
+  it('let a short answer wait for no other work', async () => {
+    const tier = new HotTier({ bytesMax: 2 ** 30, logger: silentLogger });
+    const [plain] = batchesOf([1000], (at) => ({ tags: {}, timeNs: BigInt(at), fields: { load: at } }));
+    tier.apply(batchOf(plain!), hashOf(plain!), 100);
+    let turns = 0;
+    const giveWay = async (): Promise<void> => {
+      turns += 1;
+    };
+    const rows = await plainScan(new HotTierReader({ tier, giveWay }), everything);
+    expect([rows.length, turns]).toEqual([1000, 0]);
+  });
+
   it('cut record batches before their text grows large', async () => {
     const text = 'x'.repeat(2 ** 20);
     const batches = batchesOf([20, 20], (at) => ({
