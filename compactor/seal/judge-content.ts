@@ -76,7 +76,8 @@ export function judgeContent(
   }
   if (!hasQuorum || (!isWhole && (!patienceIsOver || gone.length > 0))) {
     const few = verdicts.flatMap(({ tooFew }) => tooFew ?? []);
-    return { kind: 'waiting', reason: inFewWords([...few, ...problems]) };
+    const advice = patienceIsOver && few.length > 0 ? adviceOn(group, survey) : [];
+    return { kind: 'waiting', reason: inFewWords([...few, ...advice, ...problems]) };
   }
   return {
     kind: 'agreed',
@@ -122,6 +123,15 @@ function judgeShard(group: ShardGroup, shard: number, survey: GroupSurvey): Shar
       tooFew(shard, owners.length, agreeing, present) ?? tooFew(shard, owners.length, agreeing, counting),
     problems,
   };
+}
+
+/** Who has to come back, once waiting alone does not help any more. */
+function adviceOn({ shards }: ShardGroup, { nodes, reports }: GroupSurvey): string[] {
+  const away = nodes.owners.filter((owner) => !reports.has(owner));
+  if (away.length === 0) return [];
+  const filling = [...new Set(shards.flatMap((shard) => shard.filling ?? []))];
+  const why = filling.length === 0 ? '' : ` (${filling.join(', ')} does not count until it is filled)`;
+  return [`want ${away.join(', ')} back, or declared lost by \`varve nodes forget\`${why}`];
 }
 
 /** What is wanting to a quorum of `among`, or to all of them where they are fewer. */
