@@ -126,14 +126,17 @@ export class GroupRelease {
     for (const { shard, ranges } of unsealed) {
       for (const ids of sliceSequenceRanges(ranges, reroutedAtOnce)) {
         const writes: Promise<void>[] = [];
+        const failures: unknown[] = [];
         try {
           for await (const bytes of this.#options.wal.fetch({ database, group, shard }, ids)) {
-            writes.push(reroute.toLateGroup(readBatchHeader(bytes)));
+            const write = reroute.toLateGroup(readBatchHeader(bytes));
+            // Caught at once: it may fail while the log is still read, and a failure that nobody catches ends the process.
+            writes.push(write.catch((error: unknown) => void failures.push(error)));
           }
         } finally {
-          await Promise.allSettled(writes);
+          await Promise.all(writes);
         }
-        await Promise.all(writes);
+        if (failures.length > 0) throw failures[0];
         done += writes.length;
       }
     }
