@@ -218,7 +218,10 @@ describe('SQL', () => {
 
   it.each([
     [`WITH a AS (SELECT host FROM mix) SELECT host FROM a WHERE host = 'a'`, [{ host: 'a' }]],
-    [`SELECT host FROM mix WHERE host = 'a' UNION ALL SELECT 'z'`, [{ host: 'a' }, { host: 'z' }]],
+    [
+      `SELECT host FROM mix WHERE host = 'a' UNION ALL SELECT 'z' ORDER BY host`,
+      [{ host: 'a' }, { host: 'z' }],
+    ],
     [`SELECT count(*) AS n FROM mix AS l JOIN mix AS r ON l.host = r.host`, [{ n: 2 }]],
     [
       `SELECT date_trunc('minute', time) AS t, count(*) AS n FROM mix GROUP BY 1`,
