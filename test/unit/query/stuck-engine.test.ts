@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +6,11 @@ import { afterAll, expect, test } from 'vitest';
 import { root } from '../../rules/source-files.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'varve-stuck-'));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+let child: ChildProcess | undefined;
+afterAll(() => {
+  child?.kill('SIGKILL');
+  rmSync(directory, { recursive: true, force: true });
+});
 
 /**
  * Two engines get stuck, one after the other, by a statement that the engine can only answer if it is gathered; in a
@@ -15,16 +19,17 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
  */
 function runStuck(): Promise<readonly string[]> {
   const script = join(root, 'test/unit/query/stuck-engine-process.mjs');
-  const child = spawn(process.execPath, [script, join(root, 'dist'), directory], {
+  const started = spawn(process.execPath, [script, join(root, 'dist'), directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  child = started;
   let text = '';
-  child.stdout.setEncoding('utf8');
-  child.stdout.on('data', (piece: string) => {
+  started.stdout.setEncoding('utf8');
+  started.stdout.on('data', (piece: string) => {
     text += piece;
-    if (text.endsWith('end\n')) child.kill('SIGKILL');
+    if (text.endsWith('end\n')) started.kill('SIGKILL');
   });
-  return new Promise((resolve) => child.once('exit', () => resolve(text.trim().split('\n'))));
+  return new Promise((resolve) => started.once('exit', () => resolve(text.trim().split('\n'))));
 }
 
 test('an engine that is stuck is replaced, until its threads are too many', async () => {
