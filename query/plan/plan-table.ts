@@ -101,7 +101,7 @@ function connectedComponents(
     active = active.filter((other) => other.source.maxTimeNs >= next.source.minTimeNs);
     for (const other of active) {
       if (rootOf(other.index) === rootOf(next.index)) continue;
-      if (tagsOverlap(other.source, next.source, tagIds)) parents[rootOf(other.index)] = rootOf(next.index);
+      if (mayShare(other.source, next.source, tagIds)) parents[rootOf(other.index)] = rootOf(next.index);
     }
     active.push(next);
   }
@@ -119,9 +119,13 @@ function compareBigints(left: bigint, right: bigint): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-/** False when some tag shows that the two have no series in common. Of hot chunks no tag ranges are known. */
-function tagsOverlap(left: Source, right: Source, tagIds: readonly number[]): boolean {
+/**
+ * False when the two have no point in common: files of one sequence come of one seal or one merge, which write each
+ * point once; or some tag shows that they have no series in common. Of hot chunks no tag ranges are known.
+ */
+function mayShare(left: Source, right: Source, tagIds: readonly number[]): boolean {
   if (left.kind === 'hot' || right.kind === 'hot') return true;
+  if (left.file.sequence === right.file.sequence) return false;
   return tagIds.every((fieldId) =>
     rangesOverlap(tagRange(left.file, fieldId), tagRange(right.file, fieldId)),
   );

@@ -199,24 +199,45 @@ function hotSql(source: HotSource, plan: TablePlan, locations: SourceLocations, 
   return `SELECT ${[time, ...columns].join(', ')}${extra} FROM varve_hot(${sqlText(scan.id)})`;
 }
 
-/** A source with so many times the rows of all others together is not grouped as a whole. */
+/** A layer with so many times the rows of all others together is not grouped as a whole. */
 const dominanceMin = 4;
 
-/** The merge rule: for one point the union of fields, for each the value of the source of highest precedence. */
-function mergeSql(sources: readonly Source[], plan: TablePlan, locations: SourceLocations): ViewSql {
-  const scans = sources.map((source, rank) => ({
-    source,
-    plain: sourceSql(source, plan, locations, ''),
-    ranked: sourceSql(source, plan, locations, `, ${rank} AS "varve rank"`),
+/** Sources that share no point with one another: one of them in flux, or settled files of one sequence. */
+interface Layer {
+  readonly sources: readonly Source[];
+  readonly rows: number;
+}
+
+/** The sources of a merge in layers, in ascending precedence as they are given. */
+function layersOf(sources: readonly Source[]): readonly Layer[] {
+  const bySequence = new Map<unknown, Source[]>();
+  for (const source of sources) {
+    const key = source.kind === 'settled' ? source.file.sequence : source;
+    const alike = bySequence.get(key);
+    if (alike === undefined) bySequence.set(key, [source]);
+    else alike.push(source);
+  }
+  return [...bySequence.values()].map((alike) => ({
+    sources: alike,
+    rows: alike.reduce((sum, source) => sum + rowsOf(source), 0),
   }));
-  const rows = sources.reduce((sum, source) => sum + rowsOf(source), 0);
-  const large = scans.find(({ source }) => rowsOf(source) >= dominanceMin * (rows - rowsOf(source)));
+}
+
+/** The merge rule: for one point the union of fields, for each the value of the layer of highest precedence. */
+function mergeSql(sources: readonly Source[], plan: TablePlan, locations: SourceLocations): ViewSql {
+  const layers = layersOf(sources).map((layer, rank) => ({
+    layer,
+    plain: layerSql(layer, plan, locations, ''),
+    ranked: layerSql(layer, plan, locations, `, ${rank} AS "varve rank"`),
+  }));
+  const rows = layers.reduce((sum, { layer }) => sum + layer.rows, 0);
+  const large = layers.find(({ layer }) => layer.rows >= dominanceMin * (rows - layer.rows));
   if (large === undefined)
     return groupedSql(
-      scans.map(({ ranked }) => ranked),
+      layers.map(({ ranked }) => ranked),
       plan,
     );
-  const others = scans.filter((scan) => scan !== large);
+  const others = layers.filter((layer) => layer !== large);
   const overlay = joined(others.map(({ plain }) => plain));
   // Most of its points nobody else has: they pass as they are, only the others are grouped.
   const alone = matchedSql('ANTI', large.plain, overlay, plan);
@@ -225,9 +246,13 @@ function mergeSql(sources: readonly Source[], plan: TablePlan, locations: Source
   return joined([alone, merged]);
 }
 
-function sourceSql(source: Source, plan: TablePlan, locations: SourceLocations, extra: string): ViewSql {
-  if (source.kind === 'hot') return [hotSql(source, plan, locations, extra)];
-  return joined(filesSql([source.file], plan, locations, extra));
+function layerSql({ sources }: Layer, plan: TablePlan, locations: SourceLocations, extra: string): ViewSql {
+  const files = sources.flatMap((source) => (source.kind === 'settled' ? [source.file] : []));
+  const hot = sources.flatMap((source) => (source.kind === 'hot' ? [source] : []));
+  return joined([
+    ...filesSql(files, plan, locations, extra),
+    ...hot.map((source): ViewSql => [hotSql(source, plan, locations, extra)]),
+  ]);
 }
 
 function rowsOf(source: Source): number {

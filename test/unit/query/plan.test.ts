@@ -180,7 +180,10 @@ interface FileShape {
   readonly sequence?: number;
 }
 
-function file(name: string, { days, hosts = ['a', 'z'], hostNulls = 0, sequence = 1 }: FileShape): DataFile {
+function file(
+  name: string,
+  { days, hosts = ['a', 'z'], hostNulls = 0, sequence = 1 + name.charCodeAt(0) / 1000 }: FileShape,
+): DataFile {
   const bound = (value: string | undefined) => (value === undefined ? null : Buffer.from(value));
   const tag = (fieldId: number, range: readonly string[] | null, nullCount: number) => ({
     fieldId,
@@ -267,6 +270,14 @@ describe('a plan', () => {
     expect(plan([...files, file('c', { days: [1, 1], hosts: ['f', 'g'], sequence: 2 })])).toEqual([
       '[a<b<c]',
     ]);
+  });
+  test('reads files of one seal or one merge as they are, whatever their times and series', () => {
+    const files = ['a', 'b', 'c'].map((name) => file(name, { days: [1, 2], sequence: 7 }));
+    expect(plan(files)).toEqual(['a,b,c']);
+    const late = file('d', { days: [2, 2], hosts: ['f', 'f'], sequence: 8 });
+    expect(plan([...files, late])).toEqual(['[a<b<c<d]']);
+    const apart = file('e', { days: [5, 5], sequence: 7 });
+    expect(plan([...files, late, apart])).toEqual(['e', '[a<b<c<d]']);
   });
   test('takes series without the tag for series of one kind', () => {
     const none = (name: string) => file(name, { days: [1, 2], hosts: null });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isVarveError, type VarveError } from '../../../core/std/errors.js';
 import type { QueryAnswer, QueryRequest } from '../../../query/query-request.js';
 import type { QueryService } from '../../../query/query-service.js';
-import { asked, bodyOf, rowsOf, schemaOf, Warehouse } from './warehouse.js';
+import { asked, bodyOf, type Point, rowsOf, schemaOf, Warehouse } from './warehouse.js';
 
 const second = 1_000_000_000n;
 const hour = 3600n * second;
@@ -31,6 +31,51 @@ async function failureOf(promise: Promise<unknown>): Promise<VarveError> {
   }
   throw new Error('got an answer; want a failure');
 }
+
+describe('files of one sequence', () => {
+  const house = new Warehouse();
+  let service: QueryService;
+  const texts: string[] = [];
+  const hosts = ['a', 'b', 'c', 'd'];
+  const points = (from: number, to: number, value: number): Point[] =>
+    hosts.flatMap((host) =>
+      Array.from({ length: to - from }, (_, index) => ({
+        timeNs: BigInt(from + index) * 1_000_000n,
+        tags: { host },
+        fields: { v: value + from + index },
+      })),
+    );
+  beforeAll(async () => {
+    service = await house.open();
+    house.onExecute = (request) => {
+      texts.push(request.views.flat().join(' '));
+    };
+    house.addTable(schemaOf('split', ['host'], { v: 'double' }));
+    // One merge, which splits its rows in the midst of a series: the files overlap in time and in series.
+    const merged = points(0, 1000, 0);
+    for (const table of ['split', 'late']) {
+      house.addTable(schemaOf(table, ['host'], { v: 'double' }));
+      await house.seal(table, merged.slice(0, 2500), { sequence: 3 });
+      await house.seal(table, merged.slice(2500), { sequence: 3 });
+    }
+    await house.seal('late', points(490, 510, 10_000), { sequence: 4 });
+  });
+  afterAll(() => house.close());
+
+  test('are read as they are', async () => {
+    const rows = await rowsOf(service, 'select count(*) n, sum(v) s from split');
+    expect(rows).toEqual([{ n: 4000, s: 4 * ((999 * 1000) / 2) }]);
+    expect(texts.at(-1)).not.toContain('GROUP BY');
+  });
+
+  test('are one layer under late rows, of which only those late rows are grouped', async () => {
+    const rows = await rowsOf(service, 'select count(*) n, sum(v) s from late');
+    expect(rows).toEqual([{ n: 4000, s: 4 * ((999 * 1000) / 2 + 20 * 10_000) }]);
+    expect(texts.at(-1)).toContain('ANTI JOIN');
+    const late = await rowsOf(service, `select v from late where host = 'b' and v >= 10000 order by time`);
+    expect(late.map(({ v }) => v)).toEqual(Array.from({ length: 20 }, (_, index) => 10_490 + index));
+  });
+});
 
 describe('a table over both tiers', () => {
   const warehouse = new Warehouse();

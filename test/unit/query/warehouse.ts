@@ -30,7 +30,7 @@ import { HotTierReader } from '../../../ingest/hot/hot-tier-reader.js';
 import { ParquetFiles } from '../../../query/cache/parquet-files.js';
 import { DuckDbEngine } from '../../../query/engine/duckdb-engine.js';
 import { unwatched } from '../../../query/engine/engine-watch.js';
-import type { QueryEngine } from '../../../query/engine/query-engine.js';
+import type { ExecuteRequest, QueryEngine } from '../../../query/engine/query-engine.js';
 import { noQueryMetrics } from '../../../query/query-metrics.js';
 import type { QueryRequest } from '../../../query/query-request.js';
 import { defaultQueryLimits, type QueryLimits, QueryService } from '../../../query/query-service.js';
@@ -92,7 +92,7 @@ export class Warehouse {
   groups: ShardGroup[] = [];
   settledThroughNs = 0n;
   /** Called when the engine is given a statement. */
-  onExecute: () => void = () => {};
+  onExecute: (request: ExecuteRequest) => void = () => {};
   #batches = 0;
   #snapshotIds = 0;
   #engine: QueryEngine | undefined;
@@ -104,7 +104,7 @@ export class Warehouse {
     this.#engine = engine;
     const execute = engine.execute.bind(engine);
     engine.execute = (request, signal) => {
-      this.onExecute();
+      this.onExecute(request);
       return execute(request, signal);
     };
     return this.serviceOver(engine, limits);
