@@ -32,8 +32,12 @@ export const nodeKey = (node: string): string => `${catalogPrefixes.node}${node}
 /** Longest name of a database, table or column, in bytes of UTF-8; escaped it still fits a key. */
 export const nameBytesMax = 256;
 
-/** What is wrong with a name; undefined when nothing is. */
+/** Printed ASCII of a fair length: nothing can be wrong with it. */
+const plainName = /^[ -~]{1,256}$/;
+
+/** What is wrong with a name; undefined when nothing is. Runs for each name of each new series. */
 export function nameDefect(name: string): string | undefined {
+  if (plainName.test(name)) return undefined;
   const bytes = Buffer.byteLength(name);
   if (bytes === 0 || bytes > nameBytesMax) return `got a name of ${bytes} bytes; want 1 to ${nameBytesMax}`;
   if (Buffer.from(name).toString() !== name) return 'got a name that is not well-formed Unicode';

@@ -21,22 +21,54 @@ export function compareBytes(left: Uint8Array, right: Uint8Array): number {
   return left.length - right.length;
 }
 
-/** Builds the canonical key. Names must be distinct and values not empty; the caller has checked that. */
+/** Where keys are put together; grows to the longest one. */
+let scratch = new Uint8Array(1024);
+
+/**
+ * Builds the canonical key. Names must be distinct and values not empty; the caller has checked that. Runs once for
+ * each new series, of which there may be millions.
+ */
 export function encodeSeriesKey(tags: readonly Tag[]): Uint8Array {
-  const pairs = tags.map((tag) => ({ name: encoder.encode(tag.name), value: encoder.encode(tag.value) }));
-  pairs.sort((left, right) => compareBytes(left.name, right.name));
-  const length = pairs.reduce(
-    (sum, { name, value }) =>
-      sum + varintLength(name.length) + name.length + varintLength(value.length) + value.length,
-    0,
-  );
-  const key = new Uint8Array(length);
+  const sorted = tags.length < 2 ? tags : tags.toSorted((left, right) => compareNames(left.name, right.name));
+  let charactersMax = 0;
+  for (const { name, value } of tags) charactersMax += name.length + value.length;
+  // At most three bytes of UTF-8 a UTF-16 unit, and five of a length.
+  const bytesMax = charactersMax * 3 + tags.length * 10;
+  if (bytesMax > scratch.length) scratch = new Uint8Array(bytesMax);
   let at = 0;
-  for (const { name, value } of pairs) {
-    at = writeBytes(key, at, name);
-    at = writeBytes(key, at, value);
+  for (const { name, value } of sorted) {
+    at = writeText(name, at);
+    at = writeText(value, at);
   }
-  return key;
+  return scratch.slice(0, at);
+}
+
+/** The order of UTF-8 bytes; that of UTF-16 units is the same as long as there is no surrogate. */
+function compareNames(left: string, right: string): number {
+  if (anySurrogate.test(left) || anySurrogate.test(right)) {
+    return compareBytes(encoder.encode(left), encoder.encode(right));
+  }
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+const anySurrogate = /[\ud800-\udfff]/;
+
+/** Writes length and bytes to the scratch at `at`; answers where they end. */
+function writeText(text: string, at: number): number {
+  if (text.length < 0x80) {
+    // Of ASCII the length is known, and takes one byte.
+    let character = 0;
+    for (; character < text.length; character++) {
+      const unit = text.charCodeAt(character);
+      if (unit >= 0x80) break;
+      scratch[at + 1 + character] = unit;
+    }
+    if (character === text.length) {
+      scratch[at] = text.length;
+      return at + 1 + text.length;
+    }
+  }
+  return writeBytes(scratch, at, encoder.encode(text));
 }
 
 /** The tags of a canonical key, in the order of the key. */
