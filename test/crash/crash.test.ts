@@ -32,10 +32,15 @@ function killsOf(count: number, random: SeededRandom): Kill[] {
 
 describe.each(lives)(`a server that is killed $kills times (life $life, seed ${seed})`, ({ life, kills }) => {
   let dataDir = '';
+  let hasHeld = false;
   beforeAll(() => {
     dataDir = makeDataDir();
   });
-  afterAll(() => removeDataDir(dataDir));
+  // What has lost something is kept, to be looked at.
+  afterAll(() => {
+    if (hasHeld) removeDataDir(dataDir);
+    else console.log(`kept: ${dataDir}`);
+  });
 
   it(
     'has every acknowledged point exactly once after each restart, in both tiers in the end',
@@ -68,6 +73,7 @@ describe.each(lives)(`a server that is killed $kills times (life $life, seed ${s
           'failpoints never reached',
         ).toEqual([]);
       }
+      hasHeld = true;
     },
     kills * 60_000,
   );
